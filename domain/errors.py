@@ -1,0 +1,64 @@
+"""What can go wrong, and who sees it.
+
+RectoError             anything that recto refuses or cannot do; its text names the input and the remedy
+├── UsageError         the person at the command line or API client: a wrong option, name or value
+│   └── NotFoundError  a collection, document, page or job that does not exist
+├── DocumentError      the person who added the document: it cannot be read; carries a failure code
+├── ModelError         the person who chose the model: it cannot be loaded, or returned nonsense
+│   └── EngineError    the operator: a remote engine is down, slow or wrongly set up
+├── StoreError         the operator: a file of the library is damaged, missing or of another version
+└── BusyError          another process writes to this library
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FailureCode = Literal[
+    "encrypted", "corrupt", "empty", "unsupported", "too_large", "too_many_pages",
+    "timeout", "crashed", "unreadable", "model",
+]  # fmt: skip
+
+
+class RectoError(Exception):
+    """Anything that recto refuses or cannot do; the text names the input and the remedy."""
+
+
+class UsageError(RectoError):
+    """A wrong option, name or value."""
+
+
+class NotFoundError(UsageError):
+    """A collection, document, page or job that does not exist."""
+
+
+class DocumentError(RectoError):
+    """A document, or a page of it, that cannot be read."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        """Keep the code beside the sentence."""
+        super().__init__(message)
+        self.code: FailureCode = code
+
+
+class ModelError(RectoError):
+    """A model that cannot be loaded or that returned nonsense."""
+
+
+class EngineError(ModelError):
+    """A remote engine that is down, too slow, or wrongly set up."""
+
+
+class StoreError(RectoError):
+    """A file of the library that is damaged, missing or of another version."""
+
+
+class BusyError(RectoError):
+    """Another process writes to this library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a document or a page was not indexed: a code for machines and a sentence for people."""
+
+    code: FailureCode
+    message: str

@@ -1,0 +1,1 @@
+"""Settings, wiring, catalogue and use cases: the composition root."""

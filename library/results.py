@@ -1,0 +1,149 @@
+"""What the use cases of a library return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from domain.errors import Failure
+from domain.page import Box, Mark, PageId
+
+JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """One page of a search result.
+
+    Attributes:
+        document: the file's name without its extension.
+        page: the page number, from 1.
+        score: the last stage's score; compares only within this result.
+        probability: the calibrated chance that the page answers, None where no calibration exists.
+        stages: what every stage said of this page.
+        snippet: text of the page around the match, empty where it has no text layer.
+    """
+
+    page_id: PageId
+    document_id: str
+    document: str
+    collection: str
+    page: int
+    score: float
+    probability: float | None
+    stages: tuple[Mark, ...]
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Ranked pages, the arms that answered, milliseconds a stage, and remarks a person should read."""
+
+    query: str
+    hits: tuple[FoundPage, ...]
+    timings_ms: Mapping[str, float]
+    arms: tuple[str, ...]
+    reranked: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FailedInput:
+    """A file, or a page of it (`page` from 1), that was not indexed, and why."""
+
+    path: str
+    failure: Failure
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was not read again, and why (`same content as ...`)."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An upload or an index call: what was accepted and how far it got. It outlives the process."""
+
+    id: str
+    collection: str
+    status: JobStatus
+    documents: tuple[str, ...]
+    pages_done: int
+    pages_total: int
+    failed: tuple[FailedInput, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What `index` did. `failed` and `skipped` name every file that is not among `documents`."""
+
+    documents: int
+    pages: int
+    failed: tuple[FailedInput, ...]
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document of the library. `status` counts its pages by state."""
+
+    id: str
+    name: str
+    collection: str
+    sha256: str
+    size_bytes: int
+    pages: int
+    status: Literal["queued", "processing", "ready", "partial", "failed"]
+    states: Mapping[str, int]
+    metadata: Mapping[str, str]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection and how much is in it."""
+
+    name: str
+    documents: int
+    pages: int
+    ready_pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """A page of the library; `state` is one of queued, rendered, embedded, ready, blank, failed."""
+
+    id: PageId
+    document_id: str
+    document: str
+    collection: str
+    number: int
+    width_px: int
+    height_px: int
+    state: str
+    failure: Failure | None
+    has_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceCell:
+    """How much one place on the page answered: the token it matched best, and the similarity in [-1, 1]."""
+
+    box: Box
+    token: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a page was found: its hottest places, best first, and the text around the match."""
+
+    page_id: PageId
+    query: str
+    cells: tuple[EvidenceCell, ...]
+    snippet: str

@@ -1,0 +1,1 @@
+"""The built-in models' weights and cards; data only."""

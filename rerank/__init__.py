@@ -1,0 +1,1 @@
+"""Cross-encoders over query and page, the depth budget, calibration and the third stage."""

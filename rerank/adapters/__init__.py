@@ -1,0 +1,1 @@
+"""One file a reranker family; heavy imports live here."""

@@ -1,0 +1,1 @@
+"""Encoders, vector indexes and the lexical arm: from a query to candidate pages."""

@@ -1,0 +1,1 @@
+"""One file an encoder family; heavy imports live here."""
