@@ -78,6 +78,37 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job got after a step; `document` and `page` name what was done last."""
+
+    job_id: str
+    pages_done: int
+    pages_total: int
+    document: str
+    page: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded page image; `digest` names its content."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was checked, damaged and repaired; `lost` names pages that must be indexed again."""
+
+    checked: Mapping[str, int]
+    damaged: tuple[str, ...]
+    repaired: tuple[str, ...]
+    lost: tuple[PageId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
     """What `index` did. `failed` and `skipped` name every file that is not among `documents`."""
 

@@ -1,0 +1,262 @@
+"""The catalogue: which documents and pages there are and how far each got; its rows are the commit point."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session, sessionmaker
+
+from domain.errors import Failure, NotFoundError
+from domain.page import PageId, document_of, number_of, page_id
+from library.database import connect
+from library.tables import Base, CollectionRow, DocumentRow, JobInputRow, PageRow, StampRow
+
+SEARCHABLE = ("ready",)
+OPEN_STATES = ("queued", "rendered", "embedded")
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A file that was accepted: its names, content and what the probe said."""
+
+    id: str
+    collection: str
+    name: str
+    sha256: str
+    size_bytes: int
+    kind: str
+    title: str
+    pages: int
+    blob: str
+    fields: Mapping[str, str]
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """Where the catalogue says a rendered page's picture and words are."""
+
+    number: int
+    width_px: int
+    height_px: int
+    image: str
+    media_type: str
+    words: str
+    blank: bool
+
+
+class Catalog:
+    """SQLite behind a few verbs. Every method is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the catalogue at `path`; StoreError when it cannot be read."""
+        self._engine = connect(path)
+        sessions = sessionmaker(self._engine, expire_on_commit=False)
+        self.begin: Callable[[], AbstractContextManager[Session]] = sessions.begin
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    # Documents
+
+    def add_document(self, new: NewDocument) -> None:
+        """Write a document and its pages as queued."""
+        with self.begin() as session:
+            session.execute(insert(CollectionRow).values(name=new.collection).on_conflict_do_nothing())
+            session.add(
+                DocumentRow(
+                    id=new.id, collection=new.collection, name=new.name, sha256=new.sha256,
+                    size_bytes=new.size_bytes, kind=new.kind, title=new.title, pages=new.pages,
+                    state="queued", blob=new.blob, replaces=new.replaces, failure_code=None,
+                    failure_message=None, fields=dict(new.fields),
+                )
+            )  # fmt: skip
+            session.flush()
+            rows = [
+                {"document_id": new.id, "number": number, "state": "queued"}
+                for number in range(1, new.pages + 1)
+            ]
+            session.execute(sa.insert(PageRow), rows)
+
+    def document(self, document_id: str) -> DocumentRow:
+        """Read one document.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        with self.begin() as session:
+            row = session.get(DocumentRow, document_id)
+        if row is None or row.state == "deleting":
+            raise NotFoundError(f"there is no document {document_id!r} in this library")
+        return row
+
+    def documents(
+        self,
+        *,
+        collection: str | None = None,
+        state: str | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> tuple[DocumentRow, ...]:
+        """Read documents by collection, state and metadata, in the order of their names."""
+        wanted = sa.select(DocumentRow).order_by(DocumentRow.collection, DocumentRow.name, DocumentRow.id)
+        wanted = wanted.where(DocumentRow.state == state if state else DocumentRow.state != "deleting")
+        if collection is not None:
+            wanted = wanted.where(DocumentRow.collection == collection)
+        for name, value in (fields or {}).items():
+            wanted = wanted.where(DocumentRow.fields[name].as_string() == value)
+        with self.begin() as session:
+            return tuple(session.scalars(wanted))
+
+    def known(self, collection: str, sha256: str) -> DocumentRow | None:
+        """The document of this content in this collection, if any."""
+        wanted = sa.select(DocumentRow).where(
+            DocumentRow.collection == collection,
+            DocumentRow.sha256 == sha256,
+            DocumentRow.state != "deleting",
+        )
+        with self.begin() as session:
+            return session.scalars(wanted).first()
+
+    def set_document(self, document_id: str, state: str, failure: Failure | None = None) -> None:
+        """Move a document to a state; `deleting` hides it and its pages at once."""
+        with self.begin() as session:
+            session.execute(
+                sa.update(DocumentRow)
+                .where(DocumentRow.id == document_id)
+                .values(
+                    state=state,
+                    failure_code=failure.code if failure else None,
+                    failure_message=failure.message if failure else None,
+                )
+            )
+            if state == "deleting":
+                _stamp(session)
+
+    def forget(self, document_id: str) -> tuple[str, ...]:
+        """Drop a document's rows and name the blobs that nothing else uses."""
+        with self.begin() as session:
+            row = session.get_one(DocumentRow, document_id)
+            pages = session.scalars(sa.select(PageRow).where(PageRow.document_id == document_id)).all()
+            blobs = {row.blob, *(key for page in pages for key in (page.image, page.words) if key)}
+            session.execute(
+                sa.update(JobInputRow).where(JobInputRow.document_id == document_id).values(document_id=None)
+            )
+            session.execute(sa.delete(PageRow).where(PageRow.document_id == document_id))
+            session.execute(sa.delete(DocumentRow).where(DocumentRow.id == document_id))
+            _stamp(session)
+            session.flush()
+            return tuple(sorted(blobs - _used(session, blobs)))
+
+    def collections(self) -> tuple[str, ...]:
+        """The names of all collections."""
+        with self.begin() as session:
+            return tuple(session.scalars(sa.select(CollectionRow.name).order_by(CollectionRow.name)))
+
+    # Pages
+
+    def page(self, page: PageId) -> PageRow:
+        """Read one page.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        try:
+            key = (document_of(page), number_of(page))
+        except ValueError as error:
+            raise NotFoundError(str(error)) from error
+        with self.begin() as session:
+            row = session.get(PageRow, key)
+        if row is None:
+            raise NotFoundError(f"there is no page {page!r} in this library")
+        return row
+
+    def pages(self, document_id: str, *, states: Iterable[str] | None = None) -> tuple[PageRow, ...]:
+        """A document's pages in order, all or those in some states."""
+        wanted = sa.select(PageRow).where(PageRow.document_id == document_id).order_by(PageRow.number)
+        if states is not None:
+            wanted = wanted.where(PageRow.state.in_(tuple(states)))
+        with self.begin() as session:
+            return tuple(session.scalars(wanted))
+
+    def page_ids(self, states: Iterable[str] = SEARCHABLE) -> frozenset[PageId]:
+        """Every page in these states of documents that are not being deleted."""
+        wanted = (
+            sa.select(PageRow.document_id, PageRow.number)
+            .join(DocumentRow)
+            .where(PageRow.state.in_(tuple(states)), DocumentRow.state != "deleting")
+        )
+        with self.begin() as session:
+            return frozenset(page_id(doc, number) for doc, number in session.execute(wanted))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many pages each document has in each state."""
+        wanted = sa.select(PageRow.document_id, PageRow.state, sa.func.count()).group_by(
+            PageRow.document_id, PageRow.state
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self.begin() as session:
+            for doc, state, number in session.execute(wanted):
+                found.setdefault(doc, {})[state] = number
+        return found
+
+    def rendered(self, document_id: str, pages: Sequence[StoredPage]) -> None:
+        """Commit that these pages' pictures and words are stored."""
+        rows = [
+            {
+                "document_id": document_id, "number": page.number, "width_px": page.width_px,
+                "height_px": page.height_px, "image": page.image, "media_type": page.media_type,
+                "words": page.words, "state": "blank" if page.blank else "rendered",
+            }
+            for page in pages
+        ]  # fmt: skip
+        with self.begin() as session:
+            session.execute(sa.update(PageRow), rows)
+
+    def set_pages(self, document_id: str, numbers: Iterable[int], state: str) -> None:
+        """Move pages of one document to a state; `ready` makes them searchable."""
+        rows = [{"document_id": document_id, "number": number, "state": state} for number in numbers]
+        if not rows:
+            return
+        with self.begin() as session:
+            session.execute(sa.update(PageRow), rows)
+            _stamp(session)
+
+    def fail_page(self, document_id: str, number: int, failure: Failure) -> None:
+        """Commit that a page cannot be indexed, and why."""
+        row = {
+            "document_id": document_id, "number": number, "state": "failed",
+            "failure_code": failure.code, "failure_message": failure.message,
+        }  # fmt: skip
+        with self.begin() as session:
+            session.execute(sa.update(PageRow), [row])
+
+    def stamp(self) -> int:
+        """A number that rises whenever what is searchable changes."""
+        with self.begin() as session:
+            return session.scalar(sa.select(StampRow.value).where(StampRow.name == "searchable")) or 0
+
+    def sizes(self) -> dict[str, int]:
+        """Rows in each table."""
+        with self.begin() as session:
+            return {
+                table.name: session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+                for table in Base.metadata.sorted_tables
+            }
+
+
+def _stamp(session: Session) -> None:
+    raised = insert(StampRow).values(name="searchable", value=1)
+    session.execute(raised.on_conflict_do_update(index_elements=["name"], set_={"value": StampRow.value + 1}))
+
+
+def _used(session: Session, blobs: set[str]) -> set[str]:
+    used: set[str] = set()
+    for column in (DocumentRow.blob, PageRow.image, PageRow.words):
+        for start in range(0, len(blobs), 500):
+            part = sorted(blobs)[start : start + 500]
+            used.update(key for key in session.scalars(sa.select(column).where(column.in_(part))) if key)
+    return used

@@ -1,0 +1,145 @@
+"""Jobs: what was asked to be indexed, kept in the catalogue so that they outlive the process."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from domain.errors import Failure, FailureCode, NotFoundError
+from library.catalog import OPEN_STATES, Catalog
+from library.results import FailedInput, Job, JobStatus, Skipped
+from library.tables import DocumentRow, JobInputRow, JobRow, PageRow
+
+FAILURE_CODES: tuple[str, ...] = get_args(FailureCode)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file of a job and what became of it when it was accepted."""
+
+    path: str
+    document_id: str | None = None
+    failure: Failure | None = None
+    skipped: str | None = None
+
+
+def failure(code: str | None, message: str | None) -> Failure | None:
+    """A failure from its two columns; None where there is none."""
+    if code is None:
+        return None
+    return Failure(cast("FailureCode", code if code in FAILURE_CODES else "crashed"), message or "")
+
+
+class Jobs:
+    """The jobs of one catalogue."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        """Keep jobs in this catalogue."""
+        self._catalog = catalog
+
+    def create(self, collection: str, inputs: Sequence[Input]) -> str:
+        """Write a job and its inputs; the new job's id."""
+        job_id = uuid.uuid4().hex[:12]
+        with self._catalog.begin() as session:
+            session.add(JobRow(id=job_id, collection=collection, status="queued"))
+            session.flush()
+            session.add_all(_input_row(job_id, position, item) for position, item in enumerate(inputs))
+        return job_id
+
+    def set_status(self, job_id: str, status: JobStatus) -> None:
+        """Move a job to a status."""
+        with self._catalog.begin() as session:
+            session.execute(sa.update(JobRow).where(JobRow.id == job_id).values(status=status))
+
+    def job(self, job_id: str) -> Job:
+        """Read a job as it stands now.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        with self._catalog.begin() as session:
+            row = session.scalars(sa.select(JobRow).where(JobRow.id == job_id)).first()
+            if row is None:
+                raise NotFoundError(f"there is no job {job_id!r} in this library")
+            return _job(session, row)
+
+    def all(self) -> tuple[Job, ...]:
+        """Every job, the newest first."""
+        with self._catalog.begin() as session:
+            rows = session.scalars(sa.select(JobRow).order_by(JobRow.sequence.desc())).all()
+            return tuple(_job(session, row) for row in rows)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The ids of jobs that are queued or were stopped half-way, the oldest first."""
+        wanted = (
+            sa.select(JobRow.id).where(JobRow.status.in_(("queued", "running"))).order_by(JobRow.sequence)
+        )
+        with self._catalog.begin() as session:
+            return tuple(session.scalars(wanted))
+
+
+def _input_row(job_id: str, position: int, item: Input) -> JobInputRow:
+    outcome = "failed" if item.failure else "skipped" if item.skipped else "accepted"
+    return JobInputRow(
+        job_id=job_id,
+        position=position,
+        path=item.path,
+        outcome=outcome,
+        document_id=item.document_id,
+        code=item.failure.code if item.failure else None,
+        message=item.failure.message if item.failure else item.skipped,
+    )
+
+
+def _job(session: Session, row: JobRow) -> Job:
+    wanted = sa.select(JobInputRow).where(JobInputRow.job_id == row.id).order_by(JobInputRow.position)
+    inputs = session.scalars(wanted).all()
+    accepted = {i.document_id: i.path for i in inputs if i.outcome == "accepted" and i.document_id}
+    total, waiting = _progress(session, tuple(accepted))
+    return Job(
+        id=row.id,
+        collection=row.collection,
+        status=cast("JobStatus", row.status),
+        documents=tuple(accepted),
+        pages_done=total - waiting,
+        pages_total=total,
+        failed=(
+            *_failed_inputs(inputs),
+            *_failed_documents(session, accepted),
+            *_failed_pages(session, accepted),
+        ),
+        skipped=tuple(Skipped(i.path, i.message or "") for i in inputs if i.outcome == "skipped"),
+    )
+
+
+def _progress(session: Session, documents: tuple[str, ...]) -> tuple[int, int]:
+    of_job = PageRow.document_id.in_(documents)
+    count = sa.select(sa.func.count()).select_from(PageRow)
+    total = session.scalar(count.where(of_job)) or 0
+    waiting = session.scalar(count.where(of_job, PageRow.state.in_(OPEN_STATES))) or 0
+    return total, waiting
+
+
+def _failed_inputs(inputs: Sequence[JobInputRow]) -> list[FailedInput]:
+    found = ((i.path, failure(i.code, i.message)) for i in inputs if i.outcome == "failed")
+    return [FailedInput(path, reason) for path, reason in found if reason]
+
+
+def _failed_documents(session: Session, accepted: dict[str, str]) -> list[FailedInput]:
+    wanted = sa.select(DocumentRow).where(DocumentRow.id.in_(accepted), DocumentRow.state == "failed")
+    found = ((row.id, failure(row.failure_code, row.failure_message)) for row in session.scalars(wanted))
+    return [FailedInput(accepted[doc], reason) for doc, reason in found if reason]
+
+
+def _failed_pages(session: Session, accepted: dict[str, str]) -> list[FailedInput]:
+    wanted = (
+        sa.select(PageRow)
+        .where(PageRow.document_id.in_(accepted), PageRow.state == "failed")
+        .order_by(PageRow.document_id, PageRow.number)
+    )
+    rows = session.scalars(wanted).all()
+    found = ((row, failure(row.failure_code, row.failure_message)) for row in rows)
+    return [FailedInput(accepted[row.document_id], reason, row.number) for row, reason in found if reason]

@@ -1,0 +1,141 @@
+"""Every choice of a library: read once at an entry point, passed on as a value."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import platformdirs
+import tomli_w
+
+from domain.errors import UsageError
+
+FILE_NAME = "settings.toml"
+Arm = Literal["visual", "lexical", "text"]
+ARMS: tuple[str, ...] = get_args(Arm)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Choices of one library, kept in its `settings.toml`.
+
+    Attributes:
+        encoder: the visual bi-encoder, a name of `recto models`.
+        reranker: the cross-encoder, or `none`.
+        arms: which first-stage arms answer: visual, lexical (words), text (meaning of the text layer).
+        arm_weights: how much each arm's reciprocal rank counts in the fusion; 1 where absent.
+        candidates: how many pages each arm hands on.
+        rerank_depth: how many pages `--rerank auto` reorders when there is no budget.
+        blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
+        per_document: at most this many pages of one document in an answer; 0 means any number.
+        dpi: dots an inch at which pages are rendered.
+        max_pixels: the largest page picture; larger pages are rendered more coarsely.
+        max_pages: a document with more pages is refused.
+        max_bytes: a larger file is refused.
+        page_timeout_s: seconds after which the reading of one page is given up.
+        workers: child processes that read PDFs.
+        batch_pages: pages embedded, stored and committed together.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        max_visual_tokens: visual tokens a page for models that take a budget; 0 means the model's own.
+        trust_remote_code: whether a checkpoint may run code of its own.
+        ocr: whether tesseract reads pages without a text layer for the lexical and text arms.
+    """
+
+    encoder: str = "builtin"
+    reranker: str = "builtin"
+    arms: tuple[str, ...] = ARMS
+    arm_weights: Mapping[str, float] = field(default_factory=dict)
+    candidates: int = 100
+    rerank_depth: int = 30
+    blend: float = 0.0
+    per_document: int = 0
+    dpi: int = 150
+    max_pixels: int = 2_200_000
+    max_pages: int = 10_000
+    max_bytes: int = 2_000_000_000
+    page_timeout_s: float = 20.0
+    workers: int = 2
+    batch_pages: int = 8
+    device: str = "auto"
+    dtype: str = "auto"
+    max_visual_tokens: int = 0
+    trust_remote_code: bool = False
+    ocr: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work, naming the setting."""
+        for arm in (*self.arms, *self.arm_weights):
+            if arm not in ARMS:
+                raise UsageError(f"there is no arm {arm!r}; choose among {', '.join(ARMS)}")
+        if not self.arms:
+            raise UsageError(f"at least one arm must answer; choose among {', '.join(ARMS)}")
+        if not 0 <= self.blend <= 1:
+            raise UsageError(f"blend is a share from 0 to 1, not {self.blend}")
+        for name in ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers", "batch_pages"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @classmethod
+    def load(cls, directory: Path) -> "Settings":
+        """Read a library's settings; the defaults where it has none.
+
+        Raises:
+            UsageError: the file is not TOML, or holds a setting or a value that does not exist.
+        """
+        path = directory / FILE_NAME
+        if not path.exists():
+            return cls()
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path} is not valid TOML: {error}") from error
+        return cls().changed(found)
+
+    def save(self, directory: Path) -> None:
+        """Write these settings beside the library's data, whole or not at all."""
+        directory.mkdir(parents=True, exist_ok=True)
+        partial = directory / f"{FILE_NAME}.partial"
+        partial.write_text(tomli_w.dumps(_plain(self)), encoding="utf-8")
+        partial.replace(directory / FILE_NAME)
+
+    def changed(self, values: Mapping[str, Any]) -> "Settings":
+        """These settings with some replaced, values checked.
+
+        Raises:
+            UsageError: a name is unknown or a value has the wrong type.
+        """
+        known = {f.name: getattr(Settings(), f.name) for f in fields(self)}
+        for name, value in values.items():
+            if name not in known:
+                raise UsageError(f"there is no setting {name!r}; there are: {', '.join(sorted(known))}")
+            if not _fits(value, known[name]):
+                kind = type(known[name]).__name__
+                raise UsageError(f"setting {name} takes a {kind}, not {value!r}")
+        taken: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+        return replace(self, **taken)
+
+
+def default_directory() -> Path:
+    """Where a library lives when nobody says: the user's data directory."""
+    return Path(platformdirs.user_data_dir("recto", appauthor=False)) / "library"
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    values = asdict(settings)
+    values["arms"] = list(settings.arms)
+    values["arm_weights"] = dict(settings.arm_weights)
+    return values
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    if isinstance(default, dict):
+        return isinstance(value, Mapping)
+    return isinstance(value, type(default))
