@@ -1,0 +1,205 @@
+"""One generation of page vectors: the token store is the truth, candidates are a cache, scores are exact."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import StoreError, UsageError
+from domain.fingerprint import Fingerprint
+from domain.page import Hit, PageId
+from domain.run import ranked
+from retrieve.encoder import Vectors
+from retrieve.maxsim import Scorer
+from retrieve.segment import PageRecord
+from retrieve.tokens import Damage, Snapshot, TokenStore
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine searches.
+
+    Attributes:
+        pooled: vectors a page in the first stage.
+        candidates: pages that are scored exactly, at least.
+    """
+
+    pooled: int = 32
+    candidates: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much an engine holds and takes."""
+
+    pages: int
+    vectors: int
+    disk_bytes: int
+    memory_bytes: int
+
+
+class Engine:
+    """Searches page vectors, exactly scored. Safe to use from several threads; one process writes."""
+
+    def __init__(self, store: TokenStore, options: EngineOptions) -> None:
+        """Use `Engine.open` instead."""
+        self._store = store
+        self._options = options
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        fingerprint: Fingerprint,
+        dim: int,
+        options: EngineOptions | None = None,
+        writable: bool = False,
+    ) -> "Engine":
+        """Open a generation, or create it when absent and writable.
+
+        Raises:
+            StoreError: absent and not writable, or made by another encoder.
+            BusyError: writable, and another process writes here.
+        """
+        store = TokenStore(directory, fingerprint=fingerprint, dim=dim, writable=writable)
+        return cls(store, options or EngineOptions())
+
+    @property
+    def damaged(self) -> tuple[Damage, ...]:
+        """What could not be opened: its pages are not held any more and must be embedded again."""
+        return self._store.snapshot.damage + (self._store.forgotten if self._store.writable else ())
+
+    def add(self, pages: Sequence[PageId], vectors: Sequence[Vectors]) -> None:
+        """Add pages, or replace the vectors of pages that are there; durable on return.
+
+        A page without rows is not held; one that was there is forgotten.
+
+        Raises:
+            UsageError: a page stands twice, or the vectors do not fit the engine.
+        """
+        if len(set(pages)) != len(pages) or len(pages) != len(vectors):
+            raise UsageError("every page needs its own vectors once; check the batch")
+        dim = self._store.snapshot.manifest.dim
+        for page, own in zip(pages, vectors, strict=True):
+            if own.rows.ndim != 2 or own.rows.shape[1] != dim:
+                raise UsageError(f"the vectors of page {page} have shape {own.rows.shape}, not (n, {dim})")
+        self._store.add([
+            (page, PageRecord.of(page, 0, own) if len(own.rows) else None)
+            for page, own in zip(pages, vectors, strict=True)
+        ])  # fmt: skip
+
+    def remove(self, pages: Sequence[PageId]) -> None:
+        """Forget pages; unknown ones are ignored; durable on return."""
+        self._store.remove(pages)
+
+    def search(self, query: Vectors, *, k: int, within: frozenset[str] | None = None) -> tuple[Hit, ...]:
+        """Rank the k best pages of the documents in `within` (None: all) by weighted late interaction.
+
+        Raises:
+            StoreError: stored vectors that the answer needs are damaged; names them and the remedy.
+            UsageError: the query has no rows or another width.
+        """
+        snapshot = self._store.snapshot
+        if snapshot.damage:
+            raise StoreError(
+                f"{snapshot.damage[0].reason}; {sum(d.lost for d in snapshot.damage)} pages are lost; "
+                "run `recto verify --repair`"
+            )
+        scorer = Scorer(query)
+        if scorer.width != snapshot.manifest.dim:
+            raise UsageError(f"the query has {scorer.width} dimensions, not {snapshot.manifest.dim}")
+        positions = _eligible(snapshot, within)
+        if k <= 0 or not len(positions):
+            return ()
+        return _best(snapshot, positions, _scored(snapshot, scorer, positions), k)
+
+    nearest = search
+
+    def vectors(self, page: PageId) -> Vectors | None:
+        """A page's vectors as stored (rounded to int8) and their boxes; None for a page not held.
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        snapshot = self._store.snapshot
+        at = snapshot.position.get(page)
+        if at is None:
+            return None
+        snapshot.check([at])
+        return snapshot.record(at).vectors
+
+    def pages(self) -> AbstractSet[PageId]:
+        """The pages held."""
+        return self._store.snapshot.position.keys()
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        return len(self._store.snapshot.names)
+
+    def refresh(self) -> bool:
+        """Take up what another process committed; says whether anything changed."""
+        return self._store.refresh()
+
+    def verify(self, *, full: bool) -> tuple[Damage, ...]:
+        """What is damaged: in files' heads and tables, and with `full` in every page's vectors."""
+        return self._store.verify() if full else self._store.snapshot.damage
+
+    def rebuild(self) -> None:
+        """Forget damaged pages (`pages` then lacks them, embed them again) and build every cache anew."""
+        self._store.drop_damaged()
+
+    def compact(self) -> None:
+        """Rewrite segments that hold removed pages: what was removed leaves the disk."""
+        self._store.compact()
+
+    def size(self) -> Sizes:
+        """Pages, vectors and bytes."""
+        snapshot = self._store.snapshot
+        return Sizes(
+            pages=len(snapshot.names),
+            vectors=int(snapshot.lengths.sum()),
+            disk_bytes=sum(segment.bytes for segment in snapshot.segments),
+            memory_bytes=snapshot.uids.nbytes + snapshot.places.nbytes,
+        )
+
+    def close(self) -> None:
+        """Let another process write; the engine must not be used any more."""
+        self._store.close()
+
+
+def _eligible(snapshot: Snapshot, within: frozenset[str] | None) -> NDArray[np.int64]:
+    if within is None:
+        return np.arange(len(snapshot.names))
+    found = [at for doc in within for at in snapshot.documents.get(doc, ())]
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _scored(snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    snapshot.check(positions)
+    scores = np.empty(len(positions))
+    where = snapshot.places[positions]
+    for number, segment in enumerate(snapshot.segments):
+        mine = np.flatnonzero(where[:, 0] == number)
+        if not len(mine):
+            continue
+        ordinals = where[mine, 1]
+        starts, ends = segment.bounds[ordinals], segment.bounds[ordinals + 1]
+        rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
+        bounds = np.concatenate([[0], np.cumsum(ends - starts)])
+        scores[mine] = scorer.scores(segment.codes[rows], segment.scales[rows], bounds)
+    return scores
+
+
+def _best(
+    snapshot: Snapshot, positions: NDArray[np.int64], scores: NDArray[np.float64], k: int
+) -> tuple[Hit, ...]:
+    if k < len(scores):
+        # every page that ties with the last one stays until the one order has decided
+        kept = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
+        positions, scores = positions[kept], scores[kept]
+    hits = (Hit(snapshot.names[at], float(score)) for at, score in zip(positions, scores, strict=True))
+    return ranked(hits)[:k]

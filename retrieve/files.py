@@ -1,0 +1,50 @@
+"""Writing files so that a crash leaves the old or the new one, and telling when one is damaged."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import xxhash
+
+CHUNK = 1 << 22
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write under a temporary name, flush to disk, rename, flush the directory.
+
+    Raises:
+        OSError: the disk is full or the directory cannot be written; nothing is left behind.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and removals in a directory survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def file_checksum(path: Path) -> str:
+    """Thirty-two hex digits over the whole file (xxh3, 128 bits)."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
