@@ -1,1 +1,1 @@
-"""ViDoRe and one's own questions through the pipeline that is served."""
+"""Batch evaluation: ViDoRe and one's own questions, through the pipeline that is served."""

@@ -1,0 +1,92 @@
+"""Asks the questions: one served pipeline a stage, one query at a time, with the time that each took."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from domain.page import Hit, Query
+from domain.run import Run
+from evaluation.corpus import Corpus
+from evaluation.trec import Scores, falling
+from library.options import SearchOptions
+
+FIRST = "first stage"
+WHOLE = "pipeline"
+
+
+class Searcher(Protocol):
+    """What of a library is evaluated: the pipeline that it serves."""
+
+    def run(self, queries: Sequence[Query], options: SearchOptions = ...) -> Run:
+        """Answer queries."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A stage of the report: its name and the options with which the library is asked."""
+
+    name: str
+    options: SearchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What one configuration answered: strictly falling scores by corpus id, and milliseconds a query."""
+
+    name: str
+    run: Scores
+    ms: tuple[float, ...]
+
+
+def configurations(
+    options: SearchOptions, arms: Sequence[str], *, reranked: bool
+) -> tuple[Configuration, ...]:
+    """The stages of a pipeline, each one a pipeline of its own: every arm, their fusion, and the whole.
+
+    Args:
+        options: of the whole pipeline.
+        arms: the arms that it joins.
+        reranked: whether a reranker follows.
+    """
+    first = replace(options, rerank="off", arms=tuple(arms))
+    stages = [Configuration(arm, replace(first, arms=(arm,))) for arm in arms] if len(arms) > 1 else []
+    stages.append(Configuration(FIRST, first))
+    if reranked:
+        stages.append(Configuration(WHOLE, replace(options, arms=tuple(arms))))
+    return tuple(stages)
+
+
+def rank(
+    searcher: Searcher,
+    queries: Sequence[Query],
+    corpus: Corpus,
+    *,
+    configuration: Configuration,
+    tick: Callable[[str], None] = lambda _: None,
+) -> Ranking:
+    """Answer every query as a lone one would be answered, so that the times are those of a person's search.
+
+    Args:
+        searcher: the library.
+        queries: each with its scope.
+        corpus: names the pages.
+        configuration: what is asked.
+        tick: called with the stage's name after each query.
+    """
+    run: dict[str, dict[str, float]] = {}
+    times: list[float] = []
+    for query in queries:
+        start = time.perf_counter()
+        answer = searcher.run((query,), configuration.options).answers[0]
+        times.append((time.perf_counter() - start) * 1000)
+        run[query.id] = named(answer.hits, corpus)
+        tick(configuration.name)
+    return Ranking(configuration.name, run, tuple(times))
+
+
+def named(hits: Sequence[Hit], corpus: Corpus) -> dict[str, float]:
+    """Corpus ids and strictly falling scores, in the order that was served."""
+    scores = falling([hit.score for hit in hits])
+    return {corpus.corpus_id(hit.page): score for hit, score in zip(hits, scores, strict=True)}
