@@ -1,0 +1,110 @@
+"""Pages by poppler through pdf2image, for what MuPDF refuses. Loaded in worker processes only.
+
+The programs that it starts inherit the worker's limits.
+"""
+
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from pdf2image import convert_from_path, pdfinfo_from_path
+from pdf2image.exceptions import PDFInfoNotInstalledError, PDFPageCountError, PDFSyntaxError
+from PIL import Image
+
+from domain.errors import DocumentError
+from domain.page import Box, Word
+from ingest.engine import Drawn, Outline
+from ingest.limits import Limits
+from ingest.words import clean, fraction
+
+_REFUSED = "poppler cannot open it either"
+_XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+class PopplerDocument:
+    """A PDF as poppler sees it."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        """Ask pdfinfo whether it opens.
+
+        Raises:
+            DocumentError: it does not, or poppler is not installed.
+        """
+        self._path = path
+        self._limits = limits
+        self._facts = self._info(0)  # 0: the document as a whole
+
+    def outline(self) -> Outline:
+        """Count the pages and read title, author and the like."""
+        names = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer")
+        metadata = {name.lower(): clean(str(self._facts[name])) for name in names if self._facts.get(name)}
+        return Outline(int(str(self._facts["Pages"])), metadata.get("title", ""), metadata)
+
+    def draw(self, number: int) -> Drawn:
+        """Render a page and read its words."""
+        width_pt, height_pt = self._size(number)
+        zoom = self._limits.zoom(width_pt, height_pt)
+        size = (max(1, round(width_pt * zoom)), max(1, round(height_pt * zoom)))
+        pictures = convert_from_path(
+            self._path, first_page=number, last_page=number, size=size,
+            use_cropbox=True, timeout=self._limits.page_cpu_s,
+        )  # fmt: skip
+        if not pictures:
+            raise DocumentError("corrupt", f"page {number} of {self._path} is damaged beyond repair")
+        picture: Image.Image = pictures[0]
+        words, lines = self._text(number)
+        return Drawn(picture.convert("RGB"), words, lines)
+
+    def close(self) -> None:
+        """Nothing stays open between pages."""
+
+    def _info(self, number: int) -> dict[str, object]:
+        try:
+            facts: dict[str, object] = pdfinfo_from_path(
+                str(self._path), first_page=number, last_page=number, timeout=self._limits.page_cpu_s
+            )
+        except PDFInfoNotInstalledError as error:
+            raise DocumentError("corrupt", "poppler is not installed; install poppler-utils") from error
+        except (PDFPageCountError, PDFSyntaxError) as error:
+            locked = "password" in str(error).lower()
+            raise DocumentError("encrypted" if locked else "corrupt", _REFUSED) from error
+        return facts
+
+    def _size(self, number: int) -> tuple[float, float]:
+        facts = self._info(number)
+        text = str(
+            facts.get(f"Page {number:4d} size") or facts.get(f"Page {number} size") or facts["Page size"]
+        )
+        width, _, height = text.split()[:3]
+        turned = str(facts.get(f"Page {number:4d} rot", facts.get("Page rot", "0"))) in {"90", "270"}
+        return (float(height), float(width)) if turned else (float(width), float(height))
+
+    def _text(self, number: int) -> tuple[tuple[Word, ...], tuple[str, ...]]:
+        page = ["-f", str(number), "-l", str(number)]
+        done = subprocess.run(
+            ["pdftotext", "-q", "-bbox-layout", "-cropbox", *page, str(self._path), "-"],
+            capture_output=True, timeout=self._limits.page_cpu_s, check=False,
+        )  # fmt: skip
+        try:
+            tree = ET.fromstring(done.stdout)  # noqa: S314  written by pdftotext, which escapes; no entities
+        except ET.ParseError:
+            return (), ()  # the picture is there; a text layer that nobody can read is none
+        words: list[Word] = []
+        lines: list[str] = []
+        for sheet in tree.iter(f"{_XHTML}page"):
+            for line in sheet.iter(f"{_XHTML}line"):
+                found = [word for part in line.iter(f"{_XHTML}word") if (word := _word(part, sheet))]
+                words += found
+                lines.append(" ".join(word.text for word in found))
+        return tuple(words[: self._limits.max_words]), tuple(lines)
+
+
+def _word(part: ET.Element, sheet: ET.Element) -> Word | None:
+    width, height = float(sheet.get("width", "0")), float(sheet.get("height", "0"))
+    text = clean(part.text or "")
+    if not text:
+        return None
+    x0, y0, x1, y1 = (float(part.get(side, "0")) for side in ("xMin", "yMin", "xMax", "yMax"))
+    return Word(
+        text, Box(fraction(x0, width), fraction(y0, height), fraction(x1, width), fraction(y1, height))
+    )

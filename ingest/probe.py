@@ -1,0 +1,90 @@
+"""What a document is, before any page of it is rendered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from domain.errors import DocumentError
+from ingest.limits import Limits
+from ingest.pool import Pool
+from ingest.sniff import Kind, sniff
+
+_ENGINES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {"pdf": ("mupdf", "poppler"), "image": ("pillow",)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A document that can be opened.
+
+    Attributes:
+        kind: what it is by its content, whatever its name says.
+        pages: how many pages it has, at least one.
+        title: the title in its metadata, often empty.
+        metadata: author, subject, creator and the like, as the document states them.
+    """
+
+    kind: Kind
+    pages: int
+    title: str
+    metadata: Mapping[str, str]
+
+
+def probe(path: Path, limits: Limits) -> Probe:
+    """Open a document in a child process of its own.
+
+    Raises:
+        DocumentError: it cannot be read, is empty, encrypted, damaged or too large, or has too many pages.
+    """
+    pool = Pool(limits, 1)
+    try:
+        return examine(pool, path)
+    finally:
+        pool.close()
+
+
+def examine(pool: Pool, path: Path) -> Probe:
+    """`probe` in a worker that is already there."""
+    kind = sniff(path, pool.limits).kind
+    failures: list[DocumentError] = []
+    for engine in engines(kind):
+        try:
+            fields = pool.ask({"engine": engine, "path": str(path.absolute()), "ask": "outline"}).fields
+        except DocumentError as error:
+            failures.append(error)
+            if error.code not in {"corrupt", "crashed"}:
+                break
+        else:
+            if fields["pages"] > 0:
+                return _checked(path, kind, fields, pool.limits)
+            failures.append(DocumentError("empty", "it has no pages"))
+    raise _named(path, failures)
+
+
+def engines(kind: Kind) -> tuple[str, ...]:
+    """The renderers for a kind of document, in the order in which they are tried."""
+    return _ENGINES[kind]
+
+
+def _checked(path: Path, kind: Kind, fields: Mapping[str, Any], limits: Limits) -> Probe:
+    if fields["pages"] > limits.max_pages:
+        raise DocumentError(
+            "too_many_pages",
+            f"{path} has {fields['pages']:,} pages, more than {limits.max_pages:,}; "
+            "split it or raise the limit",
+        )
+    return Probe(kind, int(fields["pages"]), str(fields["title"]), MappingProxyType(dict(fields["metadata"])))
+
+
+def _named(path: Path, failures: list[DocumentError]) -> DocumentError:
+    """The failure to report: a password before anything else, then what the first renderer said."""
+    chosen = next((failure for failure in failures if failure.code == "encrypted"), failures[0])
+    said = str(chosen)
+    if str(path) not in said and str(path.absolute()) not in said:
+        said = f"{path}: {said}"
+    if chosen.code in {"corrupt", "empty", "crashed"}:
+        said += "; get the file again from its source, or save it anew from a PDF viewer"
+    return DocumentError(chosen.code, said)

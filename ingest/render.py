@@ -1,0 +1,171 @@
+"""Pages of a document as pictures with their text, one after another, in bounded memory."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from domain.errors import DocumentError, Failure, FailureCode
+from domain.page import Box, Word
+from ingest.limits import Limits
+from ingest.pool import Pool
+from ingest.probe import Probe, engines, examine
+from ingest.sniff import Kind, sniff
+
+RendererName = Literal["mupdf", "poppler", "pillow"]
+
+_AHEAD = 2
+_COSTLY: frozenset[FailureCode] = frozenset({"timeout", "crashed", "too_large"})
+_ANOTHER_TRY: frozenset[FailureCode] = frozenset({"corrupt", "crashed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A page as it is stored.
+
+    Attributes:
+        number: from 1.
+        width_px: of the upright picture.
+        height_px: of the upright picture.
+        image: PNG or JPEG bytes, grey where the page has no colour.
+        media_type: `image/png` or `image/jpeg`.
+        text: the text layer in reading order, "" where there is none.
+        words: the same words with their places on the upright picture.
+        blank: nothing is drawn and nothing is written on it.
+        renderer: what read it.
+    """
+
+    number: int
+    width_px: int
+    height_px: int
+    image: bytes = field(repr=False)
+    media_type: str
+    text: str = field(repr=False)
+    words: tuple[Word, ...] = field(repr=False)
+    blank: bool
+    renderer: RendererName
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPage:
+    """A page that could not be rendered, and why."""
+
+    number: int
+    failure: Failure
+
+
+class Renderer:
+    """Worker processes kept warm across documents; a context manager, usable from several threads."""
+
+    def __init__(self, limits: Limits | None = None, workers: int = 2) -> None:
+        """Remember the limits; workers start with the first request.
+
+        Raises:
+            ValueError: fewer than one worker.
+        """
+        self._pool = Pool(limits or Limits(), workers)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="render")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the living workers, to measure them."""
+        return self._pool.pids
+
+    def probe(self, path: Path) -> Probe:
+        """Open a document and say what it is.
+
+        Raises:
+            DocumentError: it cannot be read, is empty, encrypted, damaged or too large, or too long.
+        """
+        return examine(self._pool, path)
+
+    def pages(self, path: Path, numbers: Sequence[int]) -> Iterator[Rendered | FailedPage]:
+        """Render pages, in the order asked for, a few ahead of what has been taken.
+
+        Args:
+            path: a document that `probe` accepted.
+            numbers: page numbers from 1.
+
+        Yields:
+            The page, or why there is none; one for every number.
+
+        Raises:
+            DocumentError: the file itself can no longer be read.
+        """
+        limits = self._pool.limits
+        kind = sniff(path, limits).kind
+        todo = deque(numbers)
+        running: deque[Future[Rendered | FailedPage]] = deque()
+        bad: list[Failure] = []
+        try:
+            while todo or running:
+                while todo and len(running) < self._pool.size + _AHEAD:
+                    running.append(self._threads.submit(self._page, path, kind, todo.popleft()))
+                page = running.popleft().result()
+                costly = isinstance(page, FailedPage) and page.failure.code in _COSTLY
+                bad = [*bad, page.failure] if isinstance(page, FailedPage) and costly else []
+                yield page
+                if len(bad) >= limits.bad_pages_in_a_row:
+                    yield from _given_up(todo, bad[-1].code, limits)
+                    todo.clear()
+        finally:
+            for future in running:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the workers; pages under way are lost."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
+        self._threads.shutdown(wait=True)
+
+    def _page(self, path: Path, kind: Kind, number: int) -> Rendered | FailedPage:
+        first: DocumentError | None = None
+        for engine in engines(kind):
+            request = {"engine": engine, "path": str(path.absolute()), "ask": "page", "number": number}
+            try:
+                answer = self._pool.ask(request)
+                return _rendered(number, engine, answer.fields, answer.body)
+            except DocumentError as error:
+                first = first or error
+                if error.code not in _ANOTHER_TRY:
+                    break
+        if first is None:
+            raise ValueError(f"no renderer is known for {kind}")
+        return FailedPage(number, Failure(first.code, f"{path}, page {number}: {first}"))
+
+
+def render(
+    path: Path, numbers: Sequence[int], limits: Limits, *, workers: int = 2
+) -> Iterator[Rendered | FailedPage]:
+    """`Renderer.pages` with workers of its own, ended when the iteration ends."""
+    with Renderer(limits, workers) as renderer:
+        yield from renderer.pages(path, numbers)
+
+
+def _given_up(numbers: Sequence[int], code: FailureCode, limits: Limits) -> Iterator[FailedPage]:
+    message = (
+        f"not tried: {limits.bad_pages_in_a_row} pages in a row before it exceeded their limits ({code}); "
+        "print the document anew, or index its good part as a file of its own"
+    )
+    for number in numbers:
+        yield FailedPage(number, Failure(code, message))
+
+
+def _rendered(number: int, engine: str, fields: Any, image: bytes) -> Rendered:
+    names: dict[str, RendererName] = {"mupdf": "mupdf", "poppler": "poppler", "pillow": "pillow"}
+    words = tuple(Word(text, Box(*sides)) for text, *sides in fields["words"])
+    return Rendered(
+        number, int(fields["width_px"]), int(fields["height_px"]), image, fields["media_type"],
+        fields["text"], words, bool(fields["blank"]), names[engine],
+    )  # fmt: skip
