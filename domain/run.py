@@ -9,10 +9,17 @@ from domain.page import Hit, Mark, PageId, Query
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A query and its ranked pages, best first."""
+    """A query and its ranked pages, best first.
+
+    Attributes:
+        notes: remarks of the stages that a person should read, such as why the reranker was not asked.
+        depth: how many pages, from the top, a reranker has read.
+    """
 
     query: Query
     hits: tuple[Hit, ...] = ()
+    notes: tuple[str, ...] = ()
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,19 @@ def ranked(hits: Iterable[Hit]) -> tuple[Hit, ...]:
             raise ValueError(f"the score of page {hit.page} is not finite: {hit.score}")
         seen.add(hit.page)
     return tuple(sorted(found, key=lambda hit: (hit.score, hit.page), reverse=True))
+
+
+def falling(scores: Iterable[float]) -> tuple[float, ...]:
+    """The same scores, each lowered by as little as it takes to stand strictly below the one before.
+
+    A stage that decides an order by more than the scores (ties by earlier rank, diversity) writes these, so
+    that `ranked` would give the same order again.
+    """
+    lowered: list[float] = []
+    for score in scores:
+        bound = math.nextafter(lowered[-1], -math.inf) if lowered else math.inf
+        lowered.append(min(score, bound))
+    return tuple(lowered)
 
 
 def marked(hits: tuple[Hit, ...], stage: str) -> tuple[Hit, ...]:

@@ -76,7 +76,13 @@ def _joined(answers: Sequence[Answer], shares: Sequence[float], smoothing: float
         for rank, hit in enumerate(answer.hits, start=1):
             parts.setdefault(hit.page, []).append(share / (smoothing + rank))
             traces.setdefault(hit.page, set()).update(hit.trace)
-    return Answer(answers[0].query, ranked(_hits(parts, traces)))
+    return joined_answer(answers, ranked(_hits(parts, traces)))
+
+
+def joined_answer(answers: Sequence[Answer], hits: tuple[Hit, ...]) -> Answer:
+    """The answer with these hits, and the remarks and depths of all the answers that it was made of."""
+    notes = tuple(sorted({note for answer in answers for note in answer.notes}))
+    return Answer(answers[0].query, hits, notes=notes, depth=max(answer.depth for answer in answers))
 
 
 def _hits(parts: Mapping[PageId, list[float]], traces: Mapping[PageId, set[Mark]]) -> list[Hit]:
