@@ -1,0 +1,135 @@
+"""Chunks and questions as word pieces, with what the teacher thinks of them and which are easily confused."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from domain.errors import UsageError
+from retrieve.dense import cut_text, spoken
+from training.text_tower_data import Passage, read_documents, read_passages, read_questions, row_questions
+from training.text_tower_recipe import TextRecipe
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Every chunk and question as word pieces, with the teacher's opinion of each, if there is one."""
+
+    chunks: list[list[int]]
+    owners: NDArray[np.int64]
+    questions: list[list[int]]
+    answers: NDArray[np.int64]
+    hard: NDArray[np.int64]
+    chunk_rows: NDArray[np.float16] | None
+    question_rows: NDArray[np.float16] | None
+
+
+def make_pool(recipe: TextRecipe, tokenizer: Tokenizer, tell: Progress) -> Pool:
+    """Read, cut and mine everything that the recipe names."""
+    documents = read_documents(recipe.pdfs)
+    passages = [*read_passages(recipe.text, languages=recipe.languages), *documents]
+    asked = [
+        *read_questions(recipe.text, languages=recipe.languages),
+        *row_questions(documents, a_page=2, seed=recipe.seed),
+    ]
+    chunks, owners = _cut(passages, tokenizer, recipe)
+    names = {passage.id: place for place, passage in enumerate(passages)}
+    asked = [question for question in asked if question.passage in names]
+    texts = [_marked(question.text, tokenizer, recipe) for question in asked]
+    if not recipe.teacher_layers:
+        first = np.searchsorted(owners, [names[question.passage] for question in asked])
+        return Pool(chunks, owners, texts, first, np.full((len(asked), 0), -1), None, None)
+    rows, question_rows = _taught(recipe, chunks, texts, tell)
+    wanted = np.array([names[question.passage] for question in asked])
+    right, hard = _mine(rows, owners, question_rows, wanted)
+    return Pool(chunks, owners, texts, right, hard, rows, question_rows)
+
+
+def _cut(
+    passages: Sequence[Passage], tokenizer: Tokenizer, recipe: TextRecipe
+) -> tuple[list[list[int]], NDArray[np.int64]]:
+    chance, shape = random.Random(recipe.seed), recipe.shape
+    marks = _marks(tokenizer)
+    chunks: list[list[int]] = []
+    owners: list[int] = []
+    for place, passage in enumerate(passages):
+        titled = passage.title and chance.random() < recipe.titled
+        title = tokenizer.encode(spoken(passage.title) + ".", add_special_tokens=False).ids if titled else []
+        pieces = tokenizer.encode(passage.text, add_special_tokens=False).ids
+        runs = cut_text(
+            pieces,
+            title=title[: shape.title_tokens],
+            size=shape.max_tokens,
+            overlap=shape.overlap,
+            marks=marks,
+        )
+        most = recipe.chunks_a_page if passage.source == passage.title else recipe.chunks_a_passage
+        runs = chance.sample(runs, min(most, len(runs)))
+        chunks += runs
+        owners += [place] * len(runs)
+    return chunks, np.array(owners)
+
+
+def _marked(text: str, tokenizer: Tokenizer, recipe: TextRecipe) -> list[int]:
+    pieces = tokenizer.encode(text, add_special_tokens=False).ids[: recipe.shape.max_tokens - 2]
+    first, last = _marks(tokenizer)
+    return [first, *pieces, last]
+
+
+def _marks(tokenizer: Tokenizer) -> tuple[int, int]:
+    first, last = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    if first is None or last is None:
+        raise UsageError("the tokenizer has no [CLS] or no [SEP]; name one that has both")
+    return first, last
+
+
+def _taught(
+    recipe: TextRecipe, chunks: list[list[int]], questions: list[list[int]], tell: Progress
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    path = recipe.work / "teacher.npz"
+    if path.is_file():
+        kept = np.load(path)
+        if len(kept["chunks"]) == len(chunks) and len(kept["questions"]) == len(questions):
+            return kept["chunks"], kept["questions"]
+    teaching = import_module("training.text_tower_teacher")
+    teacher = teaching.load_teacher()
+    rows = teaching.teach(teacher, chunks, batch=32, progress=tell)
+    question_rows = teaching.teach(teacher, questions, batch=64, progress=tell)
+    np.savez(path, chunks=rows, questions=question_rows)
+    return rows, question_rows
+
+
+def _mine(
+    rows: NDArray[np.float16],
+    owners: NDArray[np.int64],
+    asked: NDArray[np.float16],
+    wanted: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The right passage's best chunk for each question, and chunks that rank high but are not right.
+
+    A chunk that scores above 0.95 of the right one is left out: it may answer too.
+    """
+    right = np.zeros(len(asked), dtype=np.int64)
+    hard = np.full((len(asked), 10), -1)
+    table = torch.from_numpy(rows).bfloat16()
+    for start in range(0, len(asked), 512):
+        part = torch.from_numpy(asked[start : start + 512]).bfloat16()
+        scores, near = ((part @ table.T).float()).topk(30)
+        for row in range(len(part)):
+            place = start + row
+            own = np.arange(*np.searchsorted(owners, [wanted[place], wanted[place] + 1]))
+            if not len(own):
+                continue
+            fits = rows[own].astype(np.float32) @ asked[place].astype(np.float32)
+            right[place] = own[fits.argmax()]
+            keep = (owners[near[row].numpy()] != wanted[place]) & (scores[row].numpy() < 0.95 * fits.max())
+            found = near[row].numpy()[keep][:10]
+            hard[place, : len(found)] = found
+    return right, hard
