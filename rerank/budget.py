@@ -103,7 +103,7 @@ class CostModel:
         if cost is None:
             return None
         left_ms = max(0.0, budget_ms - spent_ms)
-        return int(min(left_ms / max(cost, 1e-6), 1e9))
+        return int(min(left_ms / max(cost, 1e-6) + 1e-6, 1e9))  # a hair for the rounding of clocks
 
     def to_json(self) -> str:
         """Everything learned so far."""

@@ -1,0 +1,69 @@
+"""Reading words off page images with tesseract."""
+
+import shutil
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from domain.errors import DocumentError, UsageError
+from domain.page import Box, Word
+from ingest.ocr import missing, recognise, words_of
+
+needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
+
+
+def page(text: str) -> Image.Image:
+    image = Image.new("RGB", (900, 300), "white")
+    ImageDraw.Draw(image).text((450, 150), text, fill="black", font=ImageFont.load_default(48))
+    return image
+
+
+@needs_tesseract
+def test_words_are_read_with_their_places() -> None:
+    words = recognise(page("operating margin"))
+    assert [word.text for word in words] == ["operating", "margin"]
+    first = words[0].box
+    assert (first.x0, first.y0) == pytest.approx((0.5, 0.5), abs=0.1)
+    assert first.x0 < first.x1 <= words[1].box.x0 < words[1].box.x1 <= 1.0
+
+
+@needs_tesseract
+def test_a_blank_page_has_no_words() -> None:
+    assert recognise(Image.new("RGB", (600, 400), "white")) == ()
+
+
+@needs_tesseract
+def test_a_language_that_is_not_installed_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="'xyz'"):
+        recognise(page("words"), languages="xyz")
+
+
+@needs_tesseract
+def test_a_page_that_takes_too_long_is_given_up() -> None:
+    with pytest.raises(DocumentError, match=r"more than 0\.001 s") as caught:
+        recognise(page("words"), timeout_s=0.001)
+    assert caught.value.code == "timeout"
+
+
+def test_a_machine_without_tesseract_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install the program tesseract" in (missing() or "")
+    with pytest.raises(UsageError, match="install the program tesseract"):
+        recognise(page("words"))
+
+
+def test_specks_and_empty_cells_are_no_words() -> None:
+    table = {
+        "text": ["", "speck", " net ", "sales"],
+        "conf": [-1, 12.0, 95.5, 30],
+        "left": [0, 0, 10, 50],
+        "top": [0, 0, 20, 20],
+        "width": [100, 5, 30, 40],
+        "height": [200, 5, 10, 10],
+    }
+    assert words_of(table, width_px=100, height_px=200) == (
+        Word("net", Box(0.1, 0.1, 0.4, 0.15)),
+        Word("sales", Box(0.5, 0.1, 0.9, 0.15)),
+    )
