@@ -50,7 +50,7 @@ class FaissIndex:
         """Forget pages; unknown ones are ignored."""
         gone = [row for page in pages for row in self._rows.pop(page, ())]
         if gone:
-            self._index.remove_ids(np.array(gone, dtype=np.int64))
+            self._index.remove_ids(faiss.IDSelectorBatch(np.array(gone, dtype=np.int64)))
 
     def nearest(self, query: Vectors, *, k: int, within: frozenset[str] | None = None) -> tuple[Hit, ...]:
         """Rank the k best pages of the documents in `within`; asks on until enough pages are found."""
@@ -59,7 +59,7 @@ class FaissIndex:
         if wanted <= 0:
             return ()
         allowed = np.concatenate([np.asarray(self._rows[page]) for page in eligible])
-        chosen = faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed)) if within is not None else None
+        chosen = faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed)) if within is not None else None  # type: ignore[call-arg]  # added by faiss in Python
         depth = wanted * DEPTH
         while True:
             scores, rows = self._index.search(query.rows, min(depth, len(allowed)), params=chosen)

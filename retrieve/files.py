@@ -11,7 +11,7 @@ import xxhash
 CHUNK = 1 << 22
 
 
-def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write under a temporary name, flush to disk, rename, flush the directory.
 
     Raises:

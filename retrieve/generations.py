@@ -1,4 +1,4 @@
-"""Generations side by side: a new encoder builds beside the old one, one rename swaps them, one swaps back."""
+"""Generations side by side: a new encoder builds beside the old one; one rename swaps, one swaps back."""
 
 import re
 import shutil
@@ -98,4 +98,4 @@ class Generations:
 
     def _point(self, history: tuple[str, ...]) -> None:
         text = "".join(f"{name}\n" for name in history).encode()
-        write_file(self.directory / POINTER, lambda file: file.write(text) and None)
+        write_file(self.directory / POINTER, lambda file: file.write(text))

@@ -65,7 +65,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     body = json.dumps({"format": FORMAT, **asdict(manifest)}, sort_keys=True)
     text = json.dumps({"checksum": xxhash.xxh3_128_hexdigest(body.encode()), "body": body})
     for name in reversed(NAMES):
-        write_file(directory / name, lambda file: file.write(text.encode()) and None)
+        write_file(directory / name, lambda file: file.write(text.encode()))
 
 
 def read_manifest(directory: Path) -> Manifest | None:

@@ -82,8 +82,8 @@ class Snapshot:
 
     def record(self, at: int) -> PageRecord:
         """The vectors of the page at a position of `names`."""
-        segment, ordinal = self.places[at]
-        return self.segments[segment].record(int(ordinal))
+        place = self.places[at]
+        return self.segments[int(place[0])].record(int(place[1]))
 
     def check(self, positions: Sequence[int] | NDArray[np.int64]) -> None:
         """Refuse pages whose vectors differ from their checksum.

@@ -1,0 +1,73 @@
+"""Which files a text index consists of, and whether they are still what was written."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import xxhash
+
+from retrieve.files import file_checksum, write_file
+
+VERSION = 1
+STAMP = "recto.json"
+META = "meta.json"
+
+
+def damage(directory: Path) -> str | None:
+    """What is wrong with the files of a text index, as the end of a sentence; None when nothing is.
+
+    A commit of another process may fall between two reads, so trouble is looked at again before it counts.
+    """
+    reason = _damage(directory)
+    for pause_s in (0.05, 0.2):
+        if reason is None or not (directory / STAMP).exists():
+            break
+        time.sleep(pause_s)
+        reason = _damage(directory)
+    return reason
+
+
+def _damage(directory: Path) -> str | None:
+    try:
+        for name, checksum in read_stamp(directory).items():
+            if checksum != file_checksum(directory / name):
+                return f"has a damaged file, {name}"
+    except FileNotFoundError as error:
+        return f"is not complete: {Path(str(error.filename)).name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        return f"cannot be read: {error}"
+    return None
+
+
+def read_stamp(directory: Path) -> dict[str, str]:
+    """The files that count and their checksums.
+
+    Raises:
+        ValueError: the stamp is damaged or of another version.
+        OSError: it cannot be read.
+    """
+    stamp = json.loads((directory / STAMP).read_bytes())
+    if stamp["version"] != VERSION:
+        raise ValueError("it is of another version")
+    files = {str(name): str(checksum) for name, checksum in stamp["files"].items()}
+    if _digest(files) != stamp["checksum"]:
+        raise ValueError(f"{STAMP} is damaged")
+    return files
+
+
+def write_stamp(directory: Path, known: dict[str, str]) -> dict[str, str]:
+    """Write down the checksum of every file that counts; only the list of files changes under its name."""
+    files = {
+        path.name: file_checksum(path) if path.name == META or path.name not in known else known[path.name]
+        for path in sorted(directory.iterdir())
+        if not path.name.startswith(".") and path.name != STAMP and path.suffix != ".lock"
+    }
+    checksum = _digest(files)
+    text = json.dumps({"version": VERSION, "checksum": checksum, "files": files})
+    write_file(directory / STAMP, lambda file: file.write(text.encode()))
+    return read_stamp(directory)
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(files, sort_keys=True).encode())
