@@ -7,7 +7,7 @@ import numpy as np
 
 from domain.errors import UsageError
 from evaluation.measures import MEASURES
-from evaluation.report import Report
+from evaluation.report import Provenance, Report
 from evaluation.statistics import Difference, difference
 
 GATED: Final = ("nDCG@5", "nDCG@10", "recall@100")
@@ -35,16 +35,24 @@ def compare(first: Report, second: Report) -> tuple[Comparison, ...]:
     Raises:
         UsageError: they share no questions, or differ in the data although they bear the same name.
     """
-    one, two = first.provenance, second.provenance
-    if (one.data, one.revision) != (two.data, two.revision):
-        raise UsageError(
-            f"the reports are on different data: {one.data} {one.revision} and {two.data} {two.revision}; "
-            "evaluate both on the same files"
-        )
+    check(first.provenance, second.provenance.data, second.provenance.revision)
     shared = sorted(set(first.queries) & set(second.queries))
     if not shared:
         raise UsageError("the two reports share no question; evaluate both on the same files")
     return tuple(_compared(first, second, shared, name) for name in MEASURES)
+
+
+def check(first: Provenance, data: str, revision: str) -> None:
+    """Refuse to compare figures on different data.
+
+    Raises:
+        UsageError: the names or the revisions differ.
+    """
+    if (first.data, first.revision) != (data, revision):
+        raise UsageError(
+            f"the figures are on different data: {first.data} {first.revision} and {data} {revision}; "
+            "evaluate both on the same files"
+        )
 
 
 def regressions(baseline: Report, report: Report) -> tuple[Comparison, ...]:

@@ -123,6 +123,29 @@ def overlap(found: Sequence[Box], gold: Sequence[Box], *, grid: int = 200) -> fl
     return int(np.count_nonzero(a & b)) / union if union else 0.0
 
 
+def area(boxes: Sequence[Box], *, grid: int = 200) -> float:
+    """The share of the page, in [0, 1], that boxes cover together."""
+    return float(_drawn(boxes, grid).mean())
+
+
+def equal_area(cells: Sequence[Box], gold: Sequence[Box]) -> list[Box]:
+    """The hottest cells that together cover as much of the page as the gold boxes do.
+
+    A map has no border of its own; at equal area its overlap with the gold boxes can reach 1, and a map
+    that lights up everywhere gains nothing by it.
+
+    Args:
+        cells: hottest first.
+        gold: the boxes that set the area.
+    """
+    wanted, taken = area(gold), list[Box]()
+    for cell in cells:
+        taken.append(cell)
+        if area(taken) >= wanted:
+            break
+    return taken
+
+
 def _drawn(boxes: Sequence[Box], grid: int) -> NDArray[np.bool_]:
     area = np.zeros((grid, grid), dtype=np.bool_)
     middles = (np.arange(grid) + 0.5) / grid

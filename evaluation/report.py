@@ -79,7 +79,7 @@ class Grounding:
     Attributes:
         pages: pages with gold boxes that were scored; `left_out`: those whose model gives no map.
         pointing: share of pages whose hottest cell has its centre in a gold box.
-        overlap: mean intersection over union of the hottest tenth of cells with the gold boxes.
+        overlap: mean intersection over union of the hottest cells, as many as cover the gold area, with it.
         chance: pointing accuracy of a point drawn anywhere on the page: the mean gold area.
     """
 
