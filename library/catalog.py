@@ -14,7 +14,6 @@ from domain.page import PageId, document_of, number_of, page_id
 from library.database import connect
 from library.tables import Base, CollectionRow, DocumentRow, JobInputRow, PageRow, StampRow
 
-SEARCHABLE = ("ready",)
 OPEN_STATES = ("queued", "rendered", "embedded")
 
 
@@ -45,6 +44,7 @@ class StoredPage:
     image: str
     media_type: str
     words: str
+    characters: int
     blank: bool
 
 
@@ -121,6 +121,11 @@ class Catalog:
         with self.begin() as session:
             return session.scalars(wanted).first()
 
+    def state(self, document_id: str) -> str | None:
+        """A document's state, None where there is no such document."""
+        with self.begin() as session:
+            return session.scalar(sa.select(DocumentRow.state).where(DocumentRow.id == document_id))
+
     def set_document(self, document_id: str, state: str, failure: Failure | None = None) -> None:
         """Move a document to a state; `deleting` hides it and its pages at once."""
         with self.begin() as session:
@@ -182,21 +187,25 @@ class Catalog:
         with self.begin() as session:
             return tuple(session.scalars(wanted))
 
-    def page_ids(self, states: Iterable[str] = SEARCHABLE) -> frozenset[PageId]:
-        """Every page in these states of documents that are not being deleted."""
+    def page_ids(self, *, with_text: bool = False) -> frozenset[PageId]:
+        """Every searchable page, or only those that have a text layer."""
         wanted = (
             sa.select(PageRow.document_id, PageRow.number)
             .join(DocumentRow)
-            .where(PageRow.state.in_(tuple(states)), DocumentRow.state != "deleting")
+            .where(PageRow.state == "ready", DocumentRow.state != "deleting")
         )
+        if with_text:
+            wanted = wanted.where(PageRow.characters > 0)
         with self.begin() as session:
             return frozenset(page_id(doc, number) for doc, number in session.execute(wanted))
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """How many pages each document has in each state."""
+    def counts(self, document_id: str | None = None) -> dict[str, dict[str, int]]:
+        """How many pages each document, or this one, has in each state."""
         wanted = sa.select(PageRow.document_id, PageRow.state, sa.func.count()).group_by(
             PageRow.document_id, PageRow.state
         )
+        if document_id is not None:
+            wanted = wanted.where(PageRow.document_id == document_id)
         found: dict[str, dict[str, int]] = {}
         with self.begin() as session:
             for doc, state, number in session.execute(wanted):
@@ -209,7 +218,8 @@ class Catalog:
             {
                 "document_id": document_id, "number": page.number, "width_px": page.width_px,
                 "height_px": page.height_px, "image": page.image, "media_type": page.media_type,
-                "words": page.words, "state": "blank" if page.blank else "rendered",
+                "words": page.words, "characters": page.characters,
+                "state": "blank" if page.blank else "rendered",
             }
             for page in pages
         ]  # fmt: skip

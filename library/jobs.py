@@ -26,6 +26,14 @@ class Input:
     skipped: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Pages that are ready, blank or failed, of all pages of a job."""
+
+    done: int
+    total: int
+
+
 def failure(code: str | None, message: str | None) -> Failure | None:
     """A failure from its two columns; None where there is none."""
     if code is None:
@@ -66,6 +74,19 @@ class Jobs:
                 raise NotFoundError(f"there is no job {job_id!r} in this library")
             return _job(session, row)
 
+    def status(self, job_id: str) -> str:
+        """A job's status alone."""
+        with self._catalog.begin() as session:
+            return session.scalar(sa.select(JobRow.status).where(JobRow.id == job_id)) or "cancelled"
+
+    def progress(self, job_id: str) -> Done:
+        """How many of a job's pages are done, counted in the catalogue."""
+        wanted = sa.select(JobInputRow.document_id).where(
+            JobInputRow.job_id == job_id, JobInputRow.outcome == "accepted"
+        )
+        with self._catalog.begin() as session:
+            return _progress(session, tuple(doc for doc in session.scalars(wanted) if doc))
+
     def all(self) -> tuple[Job, ...]:
         """Every job, the newest first."""
         with self._catalog.begin() as session:
@@ -98,14 +119,14 @@ def _job(session: Session, row: JobRow) -> Job:
     wanted = sa.select(JobInputRow).where(JobInputRow.job_id == row.id).order_by(JobInputRow.position)
     inputs = session.scalars(wanted).all()
     accepted = {i.document_id: i.path for i in inputs if i.outcome == "accepted" and i.document_id}
-    total, waiting = _progress(session, tuple(accepted))
+    progress = _progress(session, tuple(accepted))
     return Job(
         id=row.id,
         collection=row.collection,
         status=cast("JobStatus", row.status),
         documents=tuple(accepted),
-        pages_done=total - waiting,
-        pages_total=total,
+        pages_done=progress.done,
+        pages_total=progress.total,
         failed=(
             *_failed_inputs(inputs),
             *_failed_documents(session, accepted),
@@ -115,12 +136,12 @@ def _job(session: Session, row: JobRow) -> Job:
     )
 
 
-def _progress(session: Session, documents: tuple[str, ...]) -> tuple[int, int]:
+def _progress(session: Session, documents: tuple[str, ...]) -> Done:
     of_job = PageRow.document_id.in_(documents)
     count = sa.select(sa.func.count()).select_from(PageRow)
     total = session.scalar(count.where(of_job)) or 0
     waiting = session.scalar(count.where(of_job, PageRow.state.in_(OPEN_STATES))) or 0
-    return total, waiting
+    return Done(total - waiting, total)
 
 
 def _failed_inputs(inputs: Sequence[JobInputRow]) -> list[FailedInput]:

@@ -100,12 +100,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was checked, damaged and repaired; `lost` names pages that must be indexed again."""
+    """What was checked, damaged and repaired; `lost` names documents whose originals must be added again."""
 
     checked: Mapping[str, int]
     damaged: tuple[str, ...]
     repaired: tuple[str, ...]
-    lost: tuple[PageId, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Every choice of a library: read once at an entry point, passed on as a value."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -12,6 +13,7 @@ import tomli_w
 from domain.errors import UsageError
 
 FILE_NAME = "settings.toml"
+PREFIX = "RECTO_"
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
 
@@ -25,9 +27,14 @@ class Settings:
         reranker: the cross-encoder, or `none`.
         arms: which first-stage arms answer: visual, lexical (words), text (meaning of the text layer).
         arm_weights: how much each arm's reciprocal rank counts in the fusion; 1 where absent.
+        fusion: `ranks` joins arms by reciprocal rank, `scores` by normalised scores.
         candidates: how many pages each arm hands on.
         rerank_depth: how many pages `--rerank auto` reorders when there is no budget.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
+        skip_margin: do not rerank where the first stage is this sure of its top; 0 always reranks.
+        min_probability: leave out pages less likely to answer, where scores are calibrated.
+        fold: leave out pages whose vectors are more alike than this to a better one; 0 keeps all.
+        relevance: weight of relevance against variety among the top pages; 1 means relevance alone.
         per_document: at most this many pages of one document in an answer; 0 means any number.
         dpi: dots an inch at which pages are rendered.
         max_pixels: the largest page picture; larger pages are rendered more coarsely.
@@ -40,6 +47,8 @@ class Settings:
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         max_visual_tokens: visual tokens a page for models that take a budget; 0 means the model's own.
         trust_remote_code: whether a checkpoint may run code of its own.
+        offline: whether models may only come from files on this machine.
+        engine_key: the key of a remote engine; never written to the file.
         ocr: whether tesseract reads pages without a text layer for the lexical and text arms.
     """
 
@@ -47,9 +56,14 @@ class Settings:
     reranker: str = "builtin"
     arms: tuple[str, ...] = ARMS
     arm_weights: Mapping[str, float] = field(default_factory=dict)
+    fusion: Literal["ranks", "scores"] = "ranks"
     candidates: int = 100
     rerank_depth: int = 30
     blend: float = 0.0
+    skip_margin: float = 0.0
+    min_probability: float = 0.0
+    fold: float = 0.0
+    relevance: float = 1.0
     per_document: int = 0
     dpi: int = 150
     max_pixels: int = 2_200_000
@@ -62,6 +76,8 @@ class Settings:
     dtype: str = "auto"
     max_visual_tokens: int = 0
     trust_remote_code: bool = False
+    offline: bool = False
+    engine_key: str = ""
     ocr: bool = False
 
     def __post_init__(self) -> None:
@@ -71,27 +87,31 @@ class Settings:
                 raise UsageError(f"there is no arm {arm!r}; choose among {', '.join(ARMS)}")
         if not self.arms:
             raise UsageError(f"at least one arm must answer; choose among {', '.join(ARMS)}")
-        if not 0 <= self.blend <= 1:
-            raise UsageError(f"blend is a share from 0 to 1, not {self.blend}")
+        if self.fusion not in {"ranks", "scores"}:
+            raise UsageError(f"fusion is ranks or scores, not {self.fusion!r}")
+        for name in ("blend", "min_probability", "fold", "relevance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
         for name in ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers", "batch_pages"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     @classmethod
-    def load(cls, directory: Path) -> "Settings":
+    def load(cls, directory: Path, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read a library's settings; the defaults where it has none.
 
+        The environment goes before the file: `RECTO_` and a setting's name in capitals, a list with commas
+        (`RECTO_ARMS=visual,lexical`), and `HF_HUB_OFFLINE`.
+
         Raises:
-            UsageError: the file is not TOML, or holds a setting or a value that does not exist.
+            UsageError: the file is not TOML, or a setting or its value does not exist.
         """
         path = directory / FILE_NAME
-        if not path.exists():
-            return cls()
         try:
-            found = tomllib.loads(path.read_text(encoding="utf-8"))
+            found = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path} is not valid TOML: {error}") from error
-        return cls().changed(found)
+        return cls().changed(found | _from_environment(os.environ if environment is None else environment))
 
     def save(self, directory: Path) -> None:
         """Write these settings beside the library's data, whole or not at all."""
@@ -124,6 +144,7 @@ def default_directory() -> Path:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     values = asdict(settings)
+    del values["engine_key"]
     values["arms"] = list(settings.arms)
     values["arm_weights"] = dict(settings.arm_weights)
     return values
@@ -139,3 +160,31 @@ def _fits(value: object, default: object) -> bool:
     if isinstance(default, dict):
         return isinstance(value, Mapping)
     return isinstance(value, type(default))
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in fields(Settings):
+        text = environment.get(f"{PREFIX}{item.name.upper()}")
+        if text is not None:
+            found[item.name] = _parsed(item.name, text, getattr(Settings(), item.name))
+    if environment.get("HF_HUB_OFFLINE", "0").lower() not in {"", "0", "false", "no"}:
+        found["offline"] = True
+    return found
+
+
+def _parsed(name: str, text: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+        if isinstance(default, int | float):
+            return type(default)(text)
+    except (KeyError, ValueError) as error:
+        kind = type(default).__name__
+        raise UsageError(f"{PREFIX}{name.upper()} takes a {kind}, not {text!r}") from error
+    if isinstance(default, tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if isinstance(default, Mapping):
+        pairs = (part.partition("=") for part in text.split(",") if part.strip())
+        return {key.strip(): float(value) for key, _, value in pairs}
+    return text

@@ -56,6 +56,7 @@ class PageRow(Base):
     image: Mapped[str | None]
     media_type: Mapped[str | None]
     words: Mapped[str | None]
+    characters: Mapped[int] = mapped_column(default=0)
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]
 
@@ -81,17 +82,6 @@ class JobInputRow(Base):
     document_id: Mapped[str | None]
     code: Mapped[str | None]
     message: Mapped[str | None]
-
-
-class ModelRow(Base):
-    """The fingerprint of the model that made an arm's vectors, and the generation that holds them."""
-
-    __tablename__ = "models"
-    arm: Mapped[str] = mapped_column(primary_key=True)
-    generation: Mapped[str] = mapped_column(primary_key=True)
-    current: Mapped[bool]
-    dim: Mapped[int]
-    fingerprint: Mapped[dict[str, Any]]
 
 
 class StampRow(Base):

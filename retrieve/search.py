@@ -1,12 +1,21 @@
 """The search stages: they fill a run's answers with ranked pages, marked with the stage's name."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from domain.page import Hit
 from domain.run import Run, marked
 from domain.stage import Stage
-from retrieve.encoder import Encoder, Vectors
+from retrieve.encoder import Vectors
+
+
+class QueryEncoder(Protocol):
+    """What the search stage needs of an encoder."""
+
+    def queries(self, texts: Sequence[str]) -> list[Vectors]:
+        """Embed query texts, in order."""
+        ...
 
 
 class VectorSearch(Protocol):
@@ -25,7 +34,7 @@ class TextSearch(Protocol):
         ...
 
 
-def search(encoder: Encoder, engine: VectorSearch, *, k: int, name: str = "visual") -> Stage:
+def search(encoder: QueryEncoder, engine: VectorSearch, *, k: int, name: str = "visual") -> Stage:
     """Embed the queries in one call and rank the k nearest pages of each; replaces what was found."""
 
     def stage(run: Run) -> Run:

@@ -24,14 +24,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('sequence'),
     sa.UniqueConstraint('id')
     )
-    op.create_table('models',
-    sa.Column('arm', sa.String(), nullable=False),
-    sa.Column('generation', sa.String(), nullable=False),
-    sa.Column('current', sa.Boolean(), nullable=False),
-    sa.Column('dim', sa.Integer(), nullable=False),
-    sa.Column('fingerprint', sa.JSON(), nullable=False),
-    sa.PrimaryKeyConstraint('arm', 'generation')
-    )
     op.create_table('stamps',
     sa.Column('name', sa.String(), nullable=False),
     sa.Column('value', sa.Integer(), nullable=False),
@@ -79,6 +71,7 @@ def upgrade() -> None:
     sa.Column('image', sa.String(), nullable=True),
     sa.Column('media_type', sa.String(), nullable=True),
     sa.Column('words', sa.String(), nullable=True),
+    sa.Column('characters', sa.Integer(), nullable=False),
     sa.Column('failure_code', sa.String(), nullable=True),
     sa.Column('failure_message', sa.String(), nullable=True),
     sa.ForeignKeyConstraint(['document_id'], ['documents.id'], ondelete='CASCADE'),
@@ -103,7 +96,6 @@ def downgrade() -> None:
 
     op.drop_table('documents')
     op.drop_table('stamps')
-    op.drop_table('models')
     op.drop_table('jobs')
     op.drop_table('collections')
     # ### end Alembic commands ###

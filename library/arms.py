@@ -1,0 +1,219 @@
+"""The arms of the first stage, as the library fills and asks them: by sight, by words, by meaning."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from domain.page import PageId
+from domain.stage import Stage
+from retrieve.dense import PageText, TextTower
+from retrieve.encoder import Encoder, Vectors
+from retrieve.engine import Engine
+from retrieve.lexical import LexicalIndex, LexicalPage
+from retrieve.search import lexical, search
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """A page on its way into the arms; `title` is the document's name as people write it."""
+
+    id: PageId
+    title: str
+    metadata: str
+    text: str
+    image: Callable[[], Image.Image]
+
+
+class Arm(Protocol):
+    """One way of finding pages. Adding a page that is there replaces it."""
+
+    @property
+    def name(self) -> str:
+        """visual, lexical or text."""
+        ...
+
+    def add(self, pages: Sequence[PageContent]) -> None:
+        """Make pages findable; durable on return."""
+        ...
+
+    def remove(self, pages: Sequence[PageId]) -> None:
+        """Forget pages; unknown ones are ignored."""
+        ...
+
+    def pages(self) -> frozenset[PageId]:
+        """What it holds or has seen, to be compared with the catalogue."""
+        ...
+
+    def stage(self, k: int) -> Stage:
+        """The stage that answers a run with this arm's k best pages."""
+        ...
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        ...
+
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with its files, one sentence each; every byte is checked."""
+        ...
+
+    def rebuild(self) -> None:
+        """Drop what is damaged, so that the pages lost can be added again."""
+        ...
+
+    def refresh(self) -> None:
+        """Take up what another process committed."""
+        ...
+
+    def close(self) -> None:
+        """Let another process write."""
+        ...
+
+
+class VisualArm:
+    """Page pictures through the visual bi-encoder."""
+
+    name = "visual"
+
+    def __init__(self, encoder: Encoder, engine: Engine) -> None:
+        """Embed with `encoder` into `engine`."""
+        self.encoder, self._engine = encoder, engine
+
+    def vectors(self, page: PageId) -> Vectors | None:
+        """A page's stored vectors, None for a page that is not held."""
+        return self._engine.vectors(page)
+
+    def add(self, pages: Sequence[PageContent]) -> None:
+        """Embed the pictures and store their vectors."""
+        vectors = self.encoder.pages([page.image() for page in pages])
+        self._engine.add([page.id for page in pages], vectors)
+
+    def remove(self, pages: Sequence[PageId]) -> None:
+        """Forget pages."""
+        self._engine.remove(pages)
+
+    def pages(self) -> frozenset[PageId]:
+        """The pages that have vectors."""
+        return frozenset(self._engine.pages())
+
+    def stage(self, k: int) -> Stage:
+        """Search by sight."""
+        return search(self.encoder, self._engine, k=k, name=self.name)
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        return len(self._engine)
+
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with the vectors' files."""
+        return tuple(f"{found.file.name}: {found.reason}" for found in self._engine.verify(full=True))
+
+    def rebuild(self) -> None:
+        """Forget pages whose vectors are damaged, and build every cache anew."""
+        self._engine.rebuild()
+
+    def refresh(self) -> None:
+        """Take up what another process committed."""
+        self._engine.refresh()
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._engine.close()
+
+
+class TextArm:
+    """The text layer in chunks through the text tower; a page counts by its best chunk."""
+
+    name = "text"
+
+    def __init__(self, tower: TextTower, engine: Engine) -> None:
+        """Embed with `tower` into `engine`."""
+        self._tower, self._engine = tower, engine
+
+    def add(self, pages: Sequence[PageContent]) -> None:
+        """Embed the text layers and store their vectors; a page without text has none."""
+        vectors = self._tower.passages([PageText(title=page.title, text=page.text) for page in pages])
+        self._engine.add([page.id for page in pages], vectors)
+
+    def remove(self, pages: Sequence[PageId]) -> None:
+        """Forget pages."""
+        self._engine.remove(pages)
+
+    def pages(self) -> frozenset[PageId]:
+        """The pages that have vectors."""
+        return frozenset(self._engine.pages())
+
+    def stage(self, k: int) -> Stage:
+        """Search by meaning."""
+        return search(self._tower, self._engine, k=k, name=self.name)
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        return len(self._engine)
+
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with the vectors' files."""
+        return tuple(f"{found.file.name}: {found.reason}" for found in self._engine.verify(full=True))
+
+    def rebuild(self) -> None:
+        """Forget pages whose vectors are damaged, and build every cache anew."""
+        self._engine.rebuild()
+
+    def refresh(self) -> None:
+        """Take up what another process committed."""
+        self._engine.refresh()
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._engine.close()
+
+
+class LexicalArm:
+    """The text layer, title and metadata, by their words."""
+
+    name = "lexical"
+
+    def __init__(self, index: LexicalIndex) -> None:
+        """Keep words in `index`."""
+        self._index = index
+
+    def add(self, pages: Sequence[PageContent]) -> None:
+        """Index words and commit."""
+        self._index.add([LexicalPage(p.id, title=p.title, metadata=p.metadata, text=p.text) for p in pages])
+        self._index.commit()
+
+    def remove(self, pages: Sequence[PageId]) -> None:
+        """Forget pages and commit."""
+        self._index.remove(pages)
+        self._index.commit()
+
+    def pages(self) -> frozenset[PageId]:
+        """The pages that are indexed."""
+        return frozenset(self._index.pages())
+
+    def stage(self, k: int) -> Stage:
+        """Search by words."""
+        return lexical(self._index, k=k)
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        return len(self._index)
+
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with the index's files."""
+        found = self._index.verify()
+        return (found,) if found else ()
+
+    def rebuild(self) -> None:
+        """Start empty."""
+        self._index.close()
+        self._index = LexicalIndex.open(self._index.directory, writable=True)
+
+    def refresh(self) -> None:
+        """Take up what another process committed."""
+        self._index.refresh()
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._index.close()

@@ -1,0 +1,147 @@
+"""The one function that builds the pipeline: what is measured is what is served."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import EngineError, UsageError
+from domain.fusion import fuse_scores
+from domain.page import PageId
+from domain.run import Run
+from domain.stage import Stage, cut, fuse, then
+from library.arms import Arm
+from library.options import SearchOptions
+from library.settings import Settings
+from rerank.budget import Budget, CostModel, Deadline
+from rerank.calibration import Calibration, min_probability
+from rerank.diversify import cap_documents, fold, spread
+from rerank.reranker import Candidate, Reranker
+from rerank.skip import unless_clear
+from rerank.stage import rerank
+
+Timings = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pipeline is made of.
+
+    Attributes:
+        arms: the arms that may be asked, by name.
+        reranker: gives the cross-encoder when it is first needed; None is no reranker.
+        load: gives a candidate page to the reranker.
+        similarities: (n, n) likeness of n pages, for folding and variety.
+        calibration: turns the reranker's scores into probabilities, where there is one.
+        cost: what a pair costs, learned from every search.
+    """
+
+    settings: Settings
+    arms: Mapping[str, Arm]
+    reranker: Callable[[], Reranker | None]
+    load: Callable[[PageId], Candidate]
+    similarities: Callable[[Sequence[PageId]], NDArray[np.float32]]
+    calibration: Calibration | None
+    cost: CostModel
+
+
+def pipeline(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:
+    """Join arms, fusion, reranker and third stage as the settings and this search's options say.
+
+    Args:
+        parts: the library's arms and models.
+        options: of this search; its scope is in the queries already.
+        timings: milliseconds by stage are added here; the clock of the budget starts now.
+
+    Raises:
+        UsageError: an arm was asked for that this library does not have.
+    """
+    spent = timings if timings is not None else {}
+    deadline = Deadline.after(options.budget_ms) if options.budget_ms else None
+    stages = [timed("first", first_stage(parts, options, spent), spent)]
+    if second := _second_stage(parts, options, deadline):
+        stages.append(timed("rerank", second, spent))
+    stages.append(timed("third", then(*_third_stages(parts)), spent))
+    return then(*stages, cut(options.k))
+
+
+def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:
+    """Ask the arms and fuse what they found."""
+    spent = timings if timings is not None else {}
+    settings = parts.settings
+    names = options.arms or settings.arms
+    missing = [name for name in names if name not in parts.arms]
+    if missing or not names:
+        have = ", ".join(parts.arms)
+        raise UsageError(f"this library has no arm {', '.join(missing) or '(none named)'}; it has: {have}")
+    arms = [timed(name, parts.arms[name].stage(settings.candidates), spent) for name in names]
+    if len(arms) == 1:
+        return arms[0]
+    weights = [settings.arm_weights.get(name, 1.0) for name in names]
+    join = fuse if settings.fusion == "ranks" else fuse_scores
+    return then(join(*arms, weights=weights), cut(max(settings.candidates, options.k)))
+
+
+def timed(name: str, stage: Stage, timings: Timings) -> Stage:
+    """The stage, adding the milliseconds that it takes to `timings[name]`."""
+
+    def clocked(run: Run) -> Run:
+        started = time.perf_counter()
+        try:
+            return stage(run)
+        finally:
+            timings[name] = timings.get(name, 0.0) + (time.perf_counter() - started) * 1000.0
+
+    return clocked
+
+
+def _second_stage(parts: Parts, options: SearchOptions, deadline: Deadline | None) -> Stage | None:
+    settings = parts.settings
+    if options.rerank in {"off", 0}:
+        return None
+    depth = options.rerank if isinstance(options.rerank, int) else None
+    if depth is None:
+        depth = settings.candidates if deadline else settings.rerank_depth
+    reranker = parts.reranker() if depth else None
+    if reranker is None:
+        return None
+    stage = rerank(
+        reranker,
+        parts.load,
+        depth=depth,
+        budget=Budget(deadline, parts.cost) if deadline else None,
+        blend=settings.blend,
+        calibration=parts.calibration,
+    )
+    if settings.skip_margin > 0 and options.rerank == "auto":
+        stage = unless_clear(stage, threshold=settings.skip_margin)
+    return _or_as_it_was(stage)
+
+
+def _or_as_it_was(stage: Stage) -> Stage:
+    """A remote reranker that is down costs the second stage, never the answer; the answer says so."""
+
+    def careful(run: Run) -> Run:
+        try:
+            return stage(run)
+        except EngineError as error:
+            remark = f"not reranked: {error}"
+            return Run(tuple(replace(answer, notes=(*answer.notes, remark)) for answer in run.answers))
+
+    return careful
+
+
+def _third_stages(parts: Parts) -> list[Stage]:
+    settings = parts.settings
+    stages: list[Stage] = []
+    if settings.min_probability > 0:
+        stages.append(min_probability(settings.min_probability))
+    if settings.fold > 0:
+        stages.append(fold(parts.similarities, threshold=settings.fold))
+    if settings.relevance < 1:
+        stages.append(spread(parts.similarities, relevance=settings.relevance))
+    if settings.per_document:
+        stages.append(cap_documents(settings.per_document))
+    return stages

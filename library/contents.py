@@ -1,0 +1,53 @@
+"""Pages on their way into the arms, fresh from the renderer or from the store."""
+
+import io
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from PIL import Image
+
+from domain.page import page_id
+from library.arms import PageContent
+from library.sources import stem
+from library.stores import Stores
+from library.tables import DocumentRow, PageRow
+from library.texts import PageWords, unpacked
+
+Item = TypeVar("Item")
+
+
+def content(document: DocumentRow, number: int, text: str, image: bytes) -> PageContent:
+    """What the arms need of a page: its picture is decoded when an arm looks at it."""
+    return PageContent(
+        id=page_id(document.id, number),
+        title=stem(document.name),
+        metadata=" ".join([document.title, *map(str, document.fields.values())]),
+        text=text,
+        image=partial(picture, image),
+    )
+
+
+def stored_content(stores: Stores, document: DocumentRow, row: PageRow) -> PageContent:
+    """The same for a page whose picture and words are stored; StoreError where they are damaged."""
+    image = stores.blobs.get(row.image or "")
+    return content(document, row.number, page_words(stores, row).text, image)
+
+
+def page_words(stores: Stores, row: PageRow) -> PageWords:
+    """A page's text layer; empty where it has none."""
+    return unpacked(stores.blobs.get(row.words)) if row.words else PageWords()
+
+
+def picture(data: bytes) -> Image.Image:
+    """Decode a stored page picture to RGB."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of up to `size` items, in order."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

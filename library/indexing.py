@@ -1,0 +1,147 @@
+"""Working a job off: render, store, embed, commit, one batch a step; it can be stopped after any step."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.errors import DocumentError, Failure
+from domain.page import number_of
+from ingest.render import FailedPage, Rendered, Renderer
+from library.arms import Arm, PageContent
+from library.catalog import StoredPage
+from library.contents import batched, content, stored_content
+from library.results import Progress
+from library.sources import stem
+from library.stores import Stores
+from library.sync import remove, sync
+from library.tables import DocumentRow
+from library.texts import packed
+
+WORDS_TYPE = "application/zlib"
+
+
+@dataclass(frozen=True, slots=True)
+class Indexer:
+    """Brings the pages of a library's documents from queued to ready."""
+
+    stores: Stores
+    renderer: Renderer
+
+    def process(self, job_id: str) -> Iterator[Progress]:
+        """Index a job's documents; one step a batch. Called again, it goes on where it was stopped.
+
+        Raises:
+            NotFoundError: there is no such job.
+            BusyError: another process writes to this library.
+            StoreError: a file cannot be written; what was committed stays.
+            ModelError: a model cannot be loaded or returned nonsense; what was committed stays.
+        """
+        started = time.monotonic()
+        jobs = self.stores.jobs
+        job = jobs.job(job_id)
+        if job.status in {"done", "failed", "cancelled"}:
+            return
+        with self.stores.writing() as arms:
+            sync(self.stores, arms)
+            jobs.set_status(job_id, "running")
+            for document_id in job.documents:
+                for name, number in self._document(document_id, tuple(arms.values())):
+                    now = jobs.progress(job_id)
+                    yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
+                    if jobs.status(job_id) == "cancelled":
+                        return
+            found = jobs.job(job_id)
+            worked = any(self.stores.catalog.state(doc) == "ready" for doc in found.documents)
+            jobs.set_status(job_id, "done" if worked or found.skipped else "failed")
+
+    def _document(self, document_id: str, arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
+        """Every batch of a document; yields its name and the last page done."""
+        catalog = self.stores.catalog
+        document = catalog.document(document_id)
+        if document.state != "queued":
+            return
+        stored = catalog.pages(document_id, states=("rendered", "embedded"))
+        for rows in batched(stored, self.stores.settings.batch_pages):
+            self._commit(document, [stored_content(self.stores, document, row) for row in rows], arms)
+            yield document.name, rows[-1].number
+        waiting = [row.number for row in catalog.pages(document_id, states=("queued",))]
+        try:
+            yield from self._rendered(document, waiting, arms)
+        except DocumentError as error:
+            catalog.set_document(document_id, "failed", Failure(error.code, str(error)))
+            return
+        self._finish(document)
+
+    def _rendered(
+        self, document: DocumentRow, numbers: Sequence[int], arms: Sequence[Arm]
+    ) -> Iterator[tuple[str, int]]:
+        if not numbers:
+            return
+        with self._original(document) as path:
+            for batch in batched(self.renderer.pages(path, numbers), self.stores.settings.batch_pages):
+                contents = self._stored(document, batch)
+                self._commit(document, contents, arms)
+                yield document.name, batch[-1].number
+
+    def _stored(self, document: DocumentRow, batch: Sequence[Rendered | FailedPage]) -> list[PageContent]:
+        """Keep what was rendered, note what failed, and give what is to be embedded."""
+        contents, rows = [], []
+        for page in batch:
+            if isinstance(page, FailedPage):
+                self.stores.catalog.fail_page(document.id, page.number, page.failure)
+                continue
+            rows.append(self._kept(page))
+            if not page.blank:
+                contents.append(content(document, page.number, page.text, page.image))
+        if rows:
+            self.stores.catalog.rendered(document.id, rows)
+        return contents
+
+    def _kept(self, page: Rendered) -> StoredPage:
+        blobs = self.stores.blobs
+        return StoredPage(
+            number=page.number,
+            width_px=page.width_px,
+            height_px=page.height_px,
+            image=blobs.put(page.image, page.media_type),
+            media_type=page.media_type,
+            words=blobs.put(packed(page.text, page.words), WORDS_TYPE),
+            characters=len(page.text),
+            blank=page.blank,
+        )
+
+    def _commit(self, document: DocumentRow, pages: Sequence[PageContent], arms: Sequence[Arm]) -> None:
+        """Vectors and words first, durable; then the rows, which make the pages searchable."""
+        if not pages:
+            return
+        numbers = [number_of(page.id) for page in pages]
+        for arm in arms:
+            arm.add(pages)
+        self.stores.catalog.set_pages(document.id, numbers, "ready")
+        for arm in arms:
+            self.stores.mark_synced(arm)
+
+    def _finish(self, document: DocumentRow) -> None:
+        catalog = self.stores.catalog
+        failed = catalog.pages(document.id, states=("failed",))
+        if failed and len(failed) == document.pages:
+            first = failed[0]
+            reason = f"none of its {document.pages} pages could be read; page 1: {first.failure_message}"
+            catalog.set_document(document.id, "failed", Failure("corrupt", reason))
+            return
+        catalog.set_document(document.id, "ready")
+        if document.replaces:
+            remove(self.stores, document.replaces)
+
+    @contextmanager
+    def _original(self, document: DocumentRow) -> Iterator[Path]:
+        suffix = Path(document.name).suffix
+        with tempfile.TemporaryDirectory(prefix="recto-") as folder:
+            path = Path(folder) / f"{stem(document.name).replace('/', '_')[:80]}{suffix}"
+            with path.open("wb") as file:
+                for piece in self.stores.blobs.stream(document.blob):
+                    file.write(piece)
+            yield path

@@ -1,0 +1,270 @@
+"""A library: PDFs in, ranked pages out. The use cases, one method each."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from domain.errors import UsageError
+from domain.page import PageId, Query, Word
+from domain.run import Run
+from domain.stage import Stage
+from ingest.limits import Limits
+from ingest.render import Renderer
+from library import health, reading, sync
+from library.indexing import Indexer
+from library.intake import Order, accept
+from library.models import Models
+from library.options import SearchOptions
+from library.results import (
+    CollectionInfo,
+    DocumentInfo,
+    Evidence,
+    IndexReport,
+    Job,
+    PageInfo,
+    Picture,
+    Progress,
+    SearchResult,
+    VerifyReport,
+)
+from library.searching import Searcher, load_costs, save_costs
+from library.settings import Settings, default_directory
+from library.stores import Stores
+from rerank.reranker import Reranker
+from retrieve.encoder import Encoder
+
+Watch = Callable[[Progress], None]
+
+
+class Library:
+    """Collections of documents in one directory, indexed and searchable; safe to use from several threads."""
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        """Use `Library.open` instead."""
+        self.directory, self.settings = directory, settings
+        self._models = Models(settings)
+        self._stores = Stores(directory, settings, self._models)
+        limits = Limits(
+            dpi=settings.dpi,
+            max_pixels=settings.max_pixels,
+            max_pages=settings.max_pages,
+            max_bytes=settings.max_bytes,
+            page_timeout_s=settings.page_timeout_s,
+        )
+        self._renderer = Renderer(limits, settings.workers)
+        self._indexer = Indexer(self._stores, self._renderer)
+        self._searcher = Searcher(self._stores, load_costs(directory))
+
+    @classmethod
+    def open(cls, directory: Path | str | None = None, settings: Settings | None = None) -> Self:
+        """Open the library in a directory, creating it if it is not there.
+
+        Args:
+            directory: where it lives; None is the user's data directory.
+            settings: choices to use; None reads the library's `settings.toml` and the environment.
+
+        Raises:
+            UsageError: the directory is a file, or its settings are wrong.
+            StoreError: the catalogue is damaged or from a newer recto.
+        """
+        place = Path(directory) if directory is not None else default_directory()
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place} is a file; a library needs a directory")
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"no library can be made in {place}: {error.strerror}") from error
+        return cls(place, settings or Settings.load(place))
+
+    def __enter__(self) -> Self:
+        """The library itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """End the child processes and let go of every file."""
+        self._renderer.close()
+        self._stores.close()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The visual bi-encoder, loaded on first use."""
+        return self._models.encoder
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """The cross-encoder, loaded on first use; None when the settings say `none`."""
+        return self._models.reranker
+
+    # Writing
+
+    def accept(
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str = "default",
+        names: Mapping[Path, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Take files and folders in, durably, as a job that is not started yet.
+
+        Args:
+            paths: files, or folders whose documents are taken.
+            collection: made if it is not there.
+            names: what a file is called, where that is not its own name.
+            metadata: fields of every document taken, for filters and for search.
+
+        Raises:
+            UsageError: no path was given, or the collection's name cannot be one.
+            BusyError: another process writes to this library.
+        """
+        order = Order(collection, names, metadata)
+        return self.job(accept(self._stores, self._renderer, paths, order))
+
+    def process(self, job_id: str) -> Iterator[Progress]:
+        """Work a job off, one batch a step; stopped after any step, it goes on from there when called again.
+
+        Raises:
+            NotFoundError: there is no such job.
+            BusyError: another process writes to this library.
+            StoreError: a file cannot be written; what was committed stays.
+            ModelError: a model cannot be loaded or returned nonsense; what was committed stays.
+        """
+        return self._indexer.process(job_id)
+
+    def index(
+        self, paths: Sequence[Path | str], *, collection: str = "default", progress: Watch | None = None
+    ) -> IndexReport:
+        """Take files and folders in and make their pages searchable; one bad file never stops the others.
+
+        Raises:
+            UsageError: no path was given, or the collection's name cannot be one.
+            BusyError: another process writes to this library.
+        """
+        started = time.monotonic()
+        job = self.accept([Path(path) for path in paths], collection=collection)
+        with closing(self.process(job.id)) as steps:
+            for step in steps:
+                if progress:
+                    progress(step)
+        return self.report(job.id, seconds=time.monotonic() - started)
+
+    def report(self, job_id: str, *, seconds: float) -> IndexReport:
+        """What a finished job did."""
+        job = self.job(job_id)
+        ready = [self.document(doc) for doc in job.documents if self._stores.catalog.state(doc) == "ready"]
+        pages = sum(info.states.get("ready", 0) + info.states.get("blank", 0) for info in ready)
+        return IndexReport(len(ready), pages, job.failed, job.skipped, seconds)
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job after its current batch; what is indexed stays, the rest is dropped.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        if self.job(job_id).status in {"queued", "running"}:
+            self._stores.jobs.set_status(job_id, "cancelled")
+        return self.job(job_id)
+
+    def remove(self, document_id: str) -> None:
+        """Delete a document: its rows, its place in every index, and its blobs.
+
+        Raises:
+            NotFoundError: there is no such document.
+            BusyError: another process writes to this library.
+        """
+        sync.remove(self._stores, document_id)
+
+    def verify(self, *, repair: bool = False) -> VerifyReport:
+        """Check every blob and index against the catalogue; with `repair`, rebuild what is damaged."""
+        if not repair:
+            return health.verify(self._stores)
+        done = health.repair(self._stores)
+        if done.job_id:
+            for _ in self.process(done.job_id):
+                pass
+        return done.report
+
+    # Reading
+
+    def search(self, text: str, options: SearchOptions | None = None) -> SearchResult:
+        """Find the pages that answer a question.
+
+        Raises:
+            UsageError: the question is empty or too long, or an option does not fit this library.
+            NotFoundError: the collection or document does not exist.
+            ModelError: a model cannot be loaded or returned nonsense.
+            StoreError: what is stored is damaged.
+        """
+        result = self._searcher.search(text, options or SearchOptions())
+        if result.reranked:
+            save_costs(self.directory, self._searcher.cost)
+        return result
+
+    def run(self, queries: Sequence[Query], options: SearchOptions | None = None) -> Run:
+        """The same pipeline for many queries at once; each query's own `within` limits it."""
+        return self.pipeline(options or SearchOptions())(Run.ask(*queries))
+
+    def pipeline(self, options: SearchOptions) -> Stage:
+        """The pipeline of these options: the one that is served and measured."""
+        return self._searcher.pipeline(options)
+
+    def scope(self, options: SearchOptions) -> frozenset[str] | None:
+        """The document ids that these options allow; None is all."""
+        return self._searcher.scope(options)
+
+    def evidence(self, page_id: PageId, query: str) -> Evidence:
+        """Where on a page a question finds its answer."""
+        return self._searcher.evidence(page_id, query)
+
+    def job(self, job_id: str) -> Job:
+        """A job as it stands; NotFoundError where there is none."""
+        return self._stores.jobs.job(job_id)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Every job, the newest first."""
+        return self._stores.jobs.all()
+
+    def collections(self) -> tuple[CollectionInfo, ...]:
+        """Every collection and how much is in it."""
+        return reading.collections(self._stores)
+
+    def documents(self, collection: str | None = None) -> tuple[DocumentInfo, ...]:
+        """Every document, or those of one collection, by name."""
+        return reading.documents(self._stores, collection)
+
+    def document(self, document_id: str) -> DocumentInfo:
+        """One document; NotFoundError where there is none."""
+        return reading.document(self._stores, document_id)
+
+    def pages(self, document_id: str) -> tuple[PageInfo, ...]:
+        """A document's pages, in order."""
+        return reading.pages(self._stores, document_id)
+
+    def page(self, page_id: PageId) -> PageInfo:
+        """One page; NotFoundError where there is none."""
+        return reading.page(self._stores, page_id)
+
+    def image(self, page_id: PageId, *, width: int | None = None) -> Picture:
+        """A page's picture, as stored or scaled down to `width` pixels."""
+        return reading.image(self._stores, page_id, width)
+
+    def text(self, page_id: PageId) -> str:
+        """A page's text layer, empty where it has none."""
+        return reading.words(self._stores, page_id).text
+
+    def words(self, page_id: PageId) -> tuple[Word, ...]:
+        """The words of a page's text layer and where they stand."""
+        return reading.words(self._stores, page_id).words
+
+    def original(self, document_id: str) -> Iterator[bytes]:
+        """The file as it was added, in pieces."""
+        return self._stores.blobs.stream(self._stores.catalog.document(document_id).blob)

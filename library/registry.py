@@ -1,0 +1,90 @@
+"""From a model's name to the function that loads it; nothing heavy is imported before it is asked for."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import models
+from domain.model import ModelSettings
+from domain.names import unknown
+from library.settings import Settings
+from rerank.reranker import Reranker
+from retrieve.dense import TextTower, load
+from retrieve.encoder import Encoder
+
+ENCODERS: Mapping[str, str] = {
+    "builtin": "retrieve.adapters.builtin:load",
+    "colour": "retrieve.adapters.colour:load",
+    "st": "retrieve.adapters.st:load",
+    "vllm": "retrieve.adapters.remote:load",
+    "openai": "retrieve.adapters.remote:load",
+}
+"""Encoders by name, or by the part of a name before its colon."""
+
+RERANKERS: Mapping[str, str] = {
+    "builtin": "rerank.adapters.builtin:load",
+    "st": "rerank.adapters.st:load",
+    "vllm": "rerank.adapters.remote:load",
+    "jina": "rerank.adapters.remote:load",
+    "cohere": "rerank.adapters.remote:load",
+}
+"""Rerankers by name, or by the part of a name before its colon; `none` is no reranker."""
+
+
+def weights(name: str) -> Path:
+    """The folder of a model that ships with recto: encoder, reranker or text."""
+    return Path(models.__file__).parent / name
+
+
+def model_settings(settings: Settings) -> ModelSettings:
+    """What a model adapter needs to know of the library's settings."""
+    return ModelSettings(
+        device=settings.device,
+        dtype=settings.dtype,
+        max_visual_tokens=settings.max_visual_tokens or None,
+        trust_remote_code=settings.trust_remote_code,
+        offline=settings.offline,
+        api_key=settings.engine_key or None,
+    )
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """Load the visual bi-encoder that the settings name.
+
+    Raises:
+        UsageError: there is no model of that name; says which are near.
+        ModelError: it cannot be loaded.
+    """
+    found = _function(settings.encoder, ENCODERS, kind="encoder")
+    return cast("Encoder", found(settings.encoder, settings=model_settings(settings)))
+
+
+def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
+    """Load the cross-encoder that the settings name; None for `none`.
+
+    Raises:
+        UsageError: there is no model of that name; says which are near.
+        ModelError: it cannot be loaded.
+    """
+    if settings.reranker == "none":
+        return None
+    found = _function(settings.reranker, RERANKERS, kind="reranker")
+    options = parts if settings.reranker == "builtin" else {}
+    return cast("Reranker", found(settings.reranker, settings=model_settings(settings), **options))
+
+
+def load_tower() -> TextTower:
+    """Load the built-in text tower."""
+    return load(weights("text"))
+
+
+def _function(name: str, table: Mapping[str, str], *, kind: str) -> Any:
+    prefix = name.partition(":")[0]
+    if name not in table and (prefix not in table or ":" not in name):
+        if Path(name).is_dir():
+            prefix = "st"
+        else:
+            raise unknown(kind, name, table)
+    module, _, function = table[name if name in table else prefix].partition(":")
+    return getattr(importlib.import_module(module), function)

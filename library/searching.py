@@ -1,0 +1,213 @@
+"""Asking a library: from a question to found pages, with what every stage said of them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import NotFoundError, UsageError
+from domain.page import Hit, PageId, Query
+from domain.run import Answer, Run
+from domain.stage import Stage
+from library.arms import VisualArm
+from library.build import Parts, Timings, pipeline
+from library.contents import page_words, picture
+from library.options import SearchOptions
+from library.results import Evidence, EvidenceCell, FoundPage, SearchResult
+from library.sources import stem
+from library.stores import Stores
+from library.sync import catch_up
+from library.tables import DocumentRow, PageRow
+from rerank.budget import CostModel
+from rerank.calibration import Calibration
+from rerank.reranker import Candidate, PageFeatures
+from retrieve.evidence import hottest
+from retrieve.snippet import snippet
+
+COSTS = "costs.json"
+CALIBRATION = "calibration.json"
+MAX_QUERY_CHARACTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Answers questions from the stores of one library."""
+
+    stores: Stores
+    cost: CostModel
+
+    def search(self, text: str, options: SearchOptions) -> SearchResult:
+        """Find the pages that answer a question.
+
+        Raises:
+            UsageError: the question is empty or too long, or an option does not fit this library.
+            NotFoundError: the collection or document does not exist.
+            ModelError: a model cannot be loaded or returned nonsense.
+            StoreError: what is stored is damaged.
+        """
+        started, timings = time.perf_counter(), Timings()
+        catch_up(self.stores)
+        query = Query("q", checked(text), within=self.scope(options))
+        answer = self.pipeline(options, timings)(Run.ask(query)).answers[0]
+        hits = tuple(found for hit in answer.hits if (found := self._found(hit, text)))
+        timings["total"] = (time.perf_counter() - started) * 1000.0
+        return SearchResult(
+            query=text,
+            hits=hits,
+            timings_ms=timings,
+            arms=options.arms or self.stores.settings.arms,
+            reranked=answer.depth,
+            notes=self._notes(answer),
+        )
+
+    def pipeline(self, options: SearchOptions, timings: Timings | None = None) -> Stage:
+        """The pipeline of these options: the one that is served and measured."""
+        parts = Parts(
+            settings=self.stores.settings,
+            arms=self.stores.arms(),
+            reranker=lambda: self.stores.models.reranker,
+            load=self.candidate,
+            similarities=self._similarities,
+            calibration=self.calibration(),
+            cost=self.cost,
+        )
+        return pipeline(parts, options, timings)
+
+    def scope(self, options: SearchOptions) -> frozenset[str] | None:
+        """The one place where collections, a document's name and filters become document ids; None is all.
+
+        Raises:
+            NotFoundError: the collection or the document does not exist, or may not be seen.
+        """
+        allowed, wanted = options.collections, options.collection
+        if wanted is not None:
+            known = wanted in self.stores.catalog.collections()
+            if not known or (allowed is not None and wanted not in allowed):
+                raise NotFoundError(f"there is no collection {wanted!r} in this library")
+        if wanted is None and allowed is None and options.document is None and not options.filters:
+            return None
+        rows = self.stores.catalog.documents(collection=wanted, fields=options.filters)
+        if allowed is not None:
+            rows = tuple(row for row in rows if row.collection in allowed)
+        if options.document is not None:
+            rows = tuple(row for row in rows if _is_named(row, options.document))
+            if not rows:
+                raise NotFoundError(f"there is no document {options.document!r} to search in")
+        return frozenset(row.id for row in rows)
+
+    def candidate(self, page: PageId) -> Candidate:
+        """A page as the reranker sees it; nothing is read before it is asked for."""
+        row = self.stores.catalog.page(page)
+        return Candidate(
+            page,
+            image=lambda: picture(self.stores.blobs.get(row.image or "")),
+            text=lambda: page_words(self.stores, row).text,
+            features=partial(self._features, page),
+        )
+
+    def evidence(self, page: PageId, text: str) -> Evidence:
+        """Where on a page the question found its answer.
+
+        Raises:
+            NotFoundError: there is no such page.
+            UsageError: the library has no visual arm, or the page is not indexed by sight.
+        """
+        row = self.stores.catalog.page(page)
+        visual = self.stores.arms().get("visual")
+        if not isinstance(visual, VisualArm):
+            raise UsageError("this library has no visual arm, so that nothing says where a page answers")
+        vectors = visual.vectors(page)
+        query = visual.encoder.queries([checked(text)])[0]
+        spots = hottest(query, vectors) if vectors is not None and vectors.boxes is not None else ()
+        cells = tuple(EvidenceCell(spot.box, spot.token, spot.similarity) for spot in spots)
+        return Evidence(page, text, cells, snippet(page_words(self.stores, row).text, text))
+
+    def calibration(self) -> Calibration | None:
+        """The stored calibration, if the library has one."""
+        path = self.stores.directory / CALIBRATION
+        return Calibration.from_json(path.read_text()) if path.exists() else None
+
+    def _found(self, hit: Hit, text: str) -> FoundPage | None:
+        """A hit with its names; None for a page that was deleted while the search ran."""
+        try:
+            row = self.stores.catalog.page(hit.page)
+            document = self.stores.catalog.document(row.document_id)
+        except NotFoundError:
+            return None
+        if row.state != "ready":
+            return None
+        return _found_page(hit, document, row, snippet(page_words(self.stores, row).text, text))
+
+    def _features(self, page: PageId) -> PageFeatures | None:
+        visual = self.stores.arms().get("visual")
+        vectors = visual.vectors(page) if isinstance(visual, VisualArm) else None
+        if vectors is None or vectors.boxes is None:
+            return None
+        return PageFeatures(vectors.rows, vectors.boxes)
+
+    def _similarities(self, pages: Sequence[PageId]) -> NDArray[np.float32]:
+        """Cosine of the pages' mean vectors; a page without vectors is like none but itself."""
+        visual = self.stores.arms().get("visual")
+        means = np.zeros((len(pages), visual.encoder.dim if isinstance(visual, VisualArm) else 1), np.float32)
+        for at, page in enumerate(pages):
+            vectors = visual.vectors(page) if isinstance(visual, VisualArm) else None
+            if vectors is not None and len(vectors.rows):
+                mean = vectors.rows.mean(axis=0)
+                means[at] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+        alike: NDArray[np.float32] = means @ means.T
+        np.fill_diagonal(alike, 1.0)
+        return alike
+
+    def _notes(self, answer: Answer) -> tuple[str, ...]:
+        notes = answer.notes
+        if not self.stores.catalog.sizes()["documents"]:
+            notes = (*notes, "this library is empty: add documents with `recto index PATH`")
+        return notes
+
+
+def checked(text: str) -> str:
+    """A question fit to be asked.
+
+    Raises:
+        UsageError: it is empty or longer than any question.
+    """
+    if not text.strip():
+        raise UsageError("the question is empty; ask for what the page should say")
+    if len(text) > MAX_QUERY_CHARACTERS:
+        raise UsageError(f"a question has at most {MAX_QUERY_CHARACTERS:,} characters, not {len(text):,}")
+    return text
+
+
+def load_costs(directory: Path) -> CostModel:
+    """What pairs cost, as learned in earlier searches."""
+    path = directory / COSTS
+    return CostModel.from_json(path.read_text()) if path.exists() else CostModel()
+
+
+def save_costs(directory: Path, cost: CostModel) -> None:
+    """Keep what pairs cost for the next process."""
+    partial_path = directory / f"{COSTS}.partial"
+    partial_path.write_text(cost.to_json())
+    partial_path.replace(directory / COSTS)
+
+
+def _is_named(row: DocumentRow, name: str) -> bool:
+    return name in {row.id, row.name, stem(row.name)}
+
+
+def _found_page(hit: Hit, document: DocumentRow, row: PageRow, text: str) -> FoundPage:
+    return FoundPage(
+        page_id=hit.page,
+        document_id=document.id,
+        document=stem(document.name),
+        collection=document.collection,
+        page=row.number,
+        score=hit.score,
+        probability=hit.probability,
+        stages=hit.trace,
+        snippet=text,
+    )
