@@ -1,0 +1,96 @@
+"""Batches of equal-sized inputs, prepared while the model runs, halved when memory runs out."""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import torch
+
+from domain.errors import ModelError
+
+_log = logging.getLogger(__name__)
+
+In = TypeVar("In")
+Ready = TypeVar("Ready")
+Out = TypeVar("Out")
+
+
+def plan(sizes: Sequence[int], *, limit: int) -> list[list[int]]:
+    """Group positions so that no batch, padded to its longest member, exceeds the limit.
+
+    Largest first, so that running out of memory happens at the start, and neighbours in size share a
+    batch. An input above the limit travels alone.
+
+    Args:
+        sizes: tokens of each input.
+        limit: tokens in a batch, padding included.
+    """
+    batches: list[list[int]] = []
+    for position in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        longest = sizes[batches[-1][0]] if batches else 0
+        if batches and longest * (len(batches[-1]) + 1) <= limit:
+            batches[-1].append(position)
+        else:
+            batches.append([position])
+    return batches
+
+
+class Batches(Generic[In, Ready, Out]):
+    """Runs a model over inputs in token batches; remembers the largest batch that fitted in memory."""
+
+    def __init__(
+        self,
+        prepare: Callable[[Sequence[In]], Ready],
+        forward: Callable[[Ready], Sequence[Out]],
+        *,
+        limit: int,
+        name: str,
+    ) -> None:
+        """Prepare runs in another thread, one batch ahead of forward; name is for error messages."""
+        self._prepare = prepare
+        self._forward = forward
+        self._limit = limit
+        self._name = name
+
+    def run(self, items: Sequence[In], sizes: Sequence[int]) -> list[Out]:
+        """One output an item, in the order of the items.
+
+        Raises:
+            ModelError: a single item does not fit in memory.
+        """
+        results: dict[int, Out] = {}
+        waiting = plan(sizes, limit=self._limit)
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            ready = None
+            while waiting:
+                batch = waiting.pop(0)
+                current = ready or ahead.submit(self._prepare, [items[i] for i in batch])
+                prepared = current.result()
+                ready = ahead.submit(self._prepare, [items[i] for i in waiting[0]]) if waiting else None
+                outputs = self._tried(prepared)
+                if outputs is None:
+                    waiting[:0] = self._halved(batch, sizes)
+                    ready = None
+                else:
+                    results.update(zip(batch, outputs, strict=True))
+        return [results[i] for i in range(len(items))]
+
+    def _tried(self, prepared: Ready) -> Sequence[Out] | None:
+        try:
+            return self._forward(prepared)
+        except torch.OutOfMemoryError:
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            return None
+
+    def _halved(self, batch: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+        if len(batch) == 1:
+            raise ModelError(
+                f"{self._name}: one input of {sizes[batch[0]]} tokens does not fit in memory; lower "
+                "max_visual_tokens"
+            )
+        middle = len(batch) // 2
+        self._limit = min(self._limit, middle * sizes[batch[0]])
+        _log.warning("%s ran out of memory; batches are now %s tokens", self._name, self._limit)
+        return [list(batch[:middle]), list(batch[middle:])]

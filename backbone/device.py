@@ -1,0 +1,44 @@
+"""Where and in which number format a model runs."""
+
+from dataclasses import dataclass
+
+import torch
+
+from domain.errors import ModelError
+from domain.model import ModelSettings
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A device, a number format, an attention kernel and a batch size that suit one another."""
+
+    device: str
+    dtype: torch.dtype
+    attention: str
+    batch_tokens: int
+
+    @property
+    def dtype_name(self) -> str:
+        """The number format as a fingerprint holds it."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+def place(settings: ModelSettings) -> Place:
+    """Choose what the settings leave open: bfloat16 on a GPU, float32 elsewhere, SDPA attention on both.
+
+    Raises:
+        ModelError: the device does not exist here, or the number format is unknown.
+    """
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"there is no GPU for device {settings.device!r}; use cpu or auto")
+    on_gpu = device.startswith("cuda")
+    dtype = settings.dtype if settings.dtype != "auto" else ("bfloat16" if on_gpu else "float32")
+    if dtype not in _DTYPES:
+        raise ModelError(f"unknown dtype {dtype!r}; use auto, {', '.join(_DTYPES)}")
+    attention = settings.attention if settings.attention != "auto" else "sdpa"
+    return Place(device, _DTYPES[dtype], attention, settings.batch_tokens or (16384 if on_gpu else 2048))
