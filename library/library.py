@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -151,10 +150,9 @@ class Library:
         """
         started = time.monotonic()
         job = self.accept([Path(path) for path in paths], collection=collection)
-        with closing(self.process(job.id)) as steps:
-            for step in steps:
-                if progress:
-                    progress(step)
+        for step in self.process(job.id):
+            if progress:
+                progress(step)
         return self.report(job.id, seconds=time.monotonic() - started)
 
     def report(self, job_id: str, *, seconds: float) -> IndexReport:

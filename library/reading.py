@@ -9,7 +9,7 @@ from domain.errors import NotFoundError, UsageError
 from domain.page import PageId, page_id
 from library.contents import page_words, picture
 from library.jobs import failure
-from library.results import CollectionInfo, DocumentInfo, PageInfo, Picture
+from library.results import CollectionInfo, DocumentInfo, DocumentStatus, PageInfo, Picture
 from library.sources import stem
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
@@ -109,7 +109,7 @@ def _info(row: DocumentRow, states: Mapping[str, int]) -> DocumentInfo:
     )
 
 
-def _status(row: DocumentRow, states: Mapping[str, int]) -> str:
+def _status(row: DocumentRow, states: Mapping[str, int]) -> DocumentStatus:
     if row.state == "ready":
         return "partial" if states.get("failed") else "ready"
     if row.state == "failed":

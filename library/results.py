@@ -7,6 +7,7 @@ from typing import Literal
 from domain.errors import Failure
 from domain.page import Box, Mark, PageId
 
+DocumentStatus = Literal["queued", "processing", "ready", "partial", "failed"]
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -129,7 +130,7 @@ class DocumentInfo:
     sha256: str
     size_bytes: int
     pages: int
-    status: Literal["queued", "processing", "ready", "partial", "failed"]
+    status: DocumentStatus
     states: Mapping[str, int]
     metadata: Mapping[str, str]
     failure: Failure | None = None

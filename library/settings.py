@@ -14,6 +14,8 @@ from domain.errors import UsageError
 
 FILE_NAME = "settings.toml"
 PREFIX = "RECTO_"
+SHARES = ("blend", "min_probability", "fold", "relevance")
+COUNTS = ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers", "batch_pages")
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
 
@@ -82,17 +84,16 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what could not work, naming the setting."""
-        for arm in (*self.arms, *self.arm_weights):
-            if arm not in ARMS:
-                raise UsageError(f"there is no arm {arm!r}; choose among {', '.join(ARMS)}")
-        if not self.arms:
-            raise UsageError(f"at least one arm must answer; choose among {', '.join(ARMS)}")
+        unknown = [arm for arm in (*self.arms, *self.arm_weights) if arm not in ARMS]
+        if unknown or not self.arms:
+            said = f"there is no arm {unknown[0]!r}" if unknown else "at least one arm must answer"
+            raise UsageError(f"{said}; choose among {', '.join(ARMS)}")
         if self.fusion not in {"ranks", "scores"}:
             raise UsageError(f"fusion is ranks or scores, not {self.fusion!r}")
-        for name in ("blend", "min_probability", "fold", "relevance"):
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
-        for name in ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers", "batch_pages"):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
 

@@ -44,7 +44,8 @@ def search(
     open_page: Annotated[bool, typer.Option("--open", help="Show the picture of the first page.")] = False,
 ) -> None:
     """Find the pages that answer a question."""
-    with reported(), open_library(library, {"encoder": encoder, "reranker": reranker}) as lib:
+    changes = {"encoder": encoder, "reranker": reranker, "arms": arm_names(arms)}
+    with reported(), open_library(library, changes) as lib:
         from library.options import SearchOptions
 
         options = SearchOptions(
@@ -54,7 +55,6 @@ def search(
             filters=_filters(filters or []),
             rerank=rerank_depth(rerank),
             budget_ms=budget_ms,
-            arms=arm_names(arms),
         )
         result = lib.search(query, options)
         if as_json:
@@ -71,8 +71,10 @@ def rerank_depth(text: str) -> "RerankDepth":
     Raises:
         UsageError: it is neither.
     """
-    if text == "auto" or text == "off":  # noqa: PLR1714  a tuple would lose the literal types
-        return text
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
     if text.isdecimal():
         return int(text)
     raise UsageError(f"--rerank is auto, off or a number of pages, not {text!r}")
