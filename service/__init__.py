@@ -1,1 +1,1 @@
-"""HTTP and the web page, over the library."""
+"""HTTP over a library: the API, the web page and the endpoint for assistants."""

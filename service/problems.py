@@ -1,0 +1,158 @@
+"""Every refusal over HTTP: a problem in the form of RFC 9457 that names the input and the remedy."""
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from domain.errors import (
+    BusyError,
+    DocumentError,
+    EngineError,
+    ModelError,
+    NotFoundError,
+    RectoError,
+    StoreError,
+    UsageError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong, in the form of RFC 9457."""
+
+    type: str = Field(description="What kind of problem, as a relative URI", examples=["/problems/not-found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="The input and the remedy", examples=["there is no document 'a1'"])
+    code: str = Field(description="A word for machines", examples=["not-found"])
+    request_id: str = Field(default="", description="Stands in the service's log too")
+    errors: list[dict[str, Any]] = Field(default_factory=list, description="One an offending field or file")
+
+
+class ProblemError(RectoError):
+    """A refusal that only HTTP knows: no key, no scope, too large, too many."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Say what, why, and what would do."""
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.headers, self.errors = dict(headers or {}), errors or []
+
+
+_BY_CLASS: tuple[tuple[type[RectoError], int, str], ...] = (
+    (NotFoundError, 404, "not-found"),
+    (UsageError, 422, "usage"),
+    (DocumentError, 422, "document"),
+    (EngineError, 503, "engine"),
+    (ModelError, 500, "model"),
+    (StoreError, 500, "store"),
+    (BusyError, 409, "busy"),
+)  # a subclass stands before its parent
+
+
+def as_problem(error: RectoError) -> ProblemError:
+    """The refusal that an error of the library becomes."""
+    if isinstance(error, ProblemError):
+        return error
+    for kind, status, code in _BY_CLASS:
+        if isinstance(error, kind):
+            shown = error.code if isinstance(error, DocumentError) else code
+            waits = {"Retry-After": "5"} if status in (409, 503) else {}
+            return ProblemError(status, shown, str(error), headers=waits)
+    return ProblemError(500, "internal", str(error))
+
+
+def response(problem: ProblemError, request_id: str = "") -> JSONResponse:
+    """A problem as a response."""
+    body = Problem(
+        type=f"/problems/{problem.code}",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        request_id=request_id,
+        errors=problem.errors,
+    )
+    return JSONResponse(body.model_dump(), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+Page = Callable[[Request, ProblemError], Response]
+
+
+def install(app: FastAPI, *, page: Page) -> None:
+    """Answer every error of this application with a problem, or with a page where a person asked for one."""
+
+    def answer(request: Request, problem: ProblemError) -> Response:
+        if wants_page(request):
+            return page(request, problem)
+        return response(problem, _id(request))
+
+    def known(request: Request, error: Exception) -> Response:
+        if not isinstance(error, RectoError):  # Starlette's signature is wider than its call
+            raise error
+        problem = as_problem(error)
+        if problem.status >= 500:
+            log.error("a request failed: %s", type(error).__name__, exc_info=error, extra=_extra(request))
+        return answer(request, problem)
+
+    def invalid(request: Request, error: Exception) -> Response:
+        errors = error.errors() if isinstance(error, RequestValidationError) else []
+        fields = [{"field": _field(e["loc"]), "message": e["msg"]} for e in errors]
+        first = fields[0] if fields else {"field": "the request", "message": "is not valid"}
+        detail = f"{first['field']}: {first['message']}"
+        return answer(request, ProblemError(422, "invalid", detail, errors=fields))
+
+    def http(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        detail = str(error.detail) if isinstance(error, HTTPException) else "failed"
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        code = HTTPStatus(status).phrase.lower().replace(" ", "-")
+        return answer(request, ProblemError(status, code, detail, headers=headers))
+
+    app.add_exception_handler(RectoError, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person with a browser asked: for a page, outside the API."""
+    api = request.url.path.startswith(("/v1", "/mcp"))
+    return not api and "text/html" in request.headers.get("accept", "")
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI says of these statuses."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        for status in statuses
+    }
+
+
+def _id(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def _extra(request: Request) -> dict[str, str]:
+    return {"request_id": _id(request)}
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in place if part != "body") or "body"
