@@ -1,11 +1,12 @@
 """What every renderer in a worker gives back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from PIL import Image
 
-from domain.page import Word
+from ingest.layer import STEPS
+from ingest.words import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +18,50 @@ class Outline:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The part of a page that is shown, in the units of whoever measured the words."""
+
+    x0: float
+    y0: float
+    width: float
+    height: float
+
+
+@dataclass(slots=True)
+class Text:
+    """A text layer as it is being read: words, their boxes in steps of the page, and lines."""
+
+    words: list[str] = field(default_factory=list)
+    boxes: list[int] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, raw: str, frame: Frame, box: tuple[float, float, float, float], *, new_line: bool) -> None:
+        """Take a word that holds something readable; its box is clipped to the frame."""
+        text = clean(raw)
+        if not text:
+            return
+        x0, y0, x1, y1 = box
+        across, down = STEPS / frame.width, STEPS / frame.height
+        self.words.append(text)
+        self.boxes += (
+            _step((x0 - frame.x0) * across),
+            _step((y0 - frame.y0) * down),
+            _step((x1 - frame.x0) * across),
+            _step((y1 - frame.y0) * down),
+        )
+        if new_line or not self.lines:
+            self.lines.append(text)
+        else:
+            self.lines[-1] += " " + text
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """A page: its picture (mode RGB or L), its words, and its text line by line."""
+    """A page: its picture (mode RGB, or L where it has no colour) and its text layer."""
 
     image: Image.Image
-    words: tuple[Word, ...] = ()
-    lines: tuple[str, ...] = ()
+    text: Text
 
 
 class Document(Protocol):
@@ -40,3 +78,9 @@ class Document(Protocol):
     def close(self) -> None:
         """Let go of the file."""
         ...
+
+
+def _step(along: float) -> int:
+    if 0 <= along <= STEPS:
+        return int(along + 0.5)
+    return STEPS if along > STEPS else 0  # what is not a number goes to 0

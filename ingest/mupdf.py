@@ -1,19 +1,20 @@
 """Pages by MuPDF. Loaded in worker processes only."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pymupdf
 from PIL import Image
+from pymupdf import mupdf
 
 from domain.errors import DocumentError
-from domain.page import Box, Word
-from ingest.engine import Drawn, Outline
+from ingest.engine import Drawn, Frame, Outline, Text
 from ingest.limits import Limits
-from ingest.words import clean, fraction
+from ingest.words import clean
 
 _FLAGS = pymupdf.TEXT_MEDIABOX_CLIP | pymupdf.TEXT_PRESERVE_WHITESPACE
 _STORE_PERCENT = 50
+_COLOUR_STEP = 0.02
+_LARGEST_SIDE_PT = 14_400  # what ISO 32000 advises; pages beyond it are mistakes
 
 
 class MuPdfDocument:
@@ -33,57 +34,66 @@ class MuPdfDocument:
             self._document.close()
             raise DocumentError(
                 "encrypted",
-                f"{path} needs a password; remove it, for instance with "
+                "it needs a password; remove it, for instance with "
                 "`qpdf --password=... --decrypt IN.pdf OUT.pdf`",
             )
 
     def outline(self) -> Outline:
         """Count the pages and read title, author and the like."""
         facts = self._document.metadata or {}
-        metadata = {
-            key: clean(value) for key, value in facts.items() if isinstance(value, str) and clean(value)
-        }
+        read = {key: clean(value) for key, value in facts.items() if isinstance(value, str)}
+        metadata = {key: value for key, value in read.items() if value}
         return Outline(self._document.page_count, metadata.get("title", ""), metadata)
 
     def draw(self, number: int) -> Drawn:
         """Render a page and read its words, interpreting its content once."""
         page = self._document.load_page(number - 1)
         shown = page.get_displaylist()
-        frame = shown.rect
-        zoom = self._limits.zoom(frame.width, frame.height)
-        pixmap = shown.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=0, colorspace=pymupdf.csRGB)
-        image = Image.frombytes("RGB", (pixmap.width, pixmap.height), pixmap.samples_mv)
-        del pixmap
-        found = pymupdf.TextPage(shown.get_textpage(_FLAGS)).extractWORDS()[: self._limits.max_words]
+        area = _area(page, shown.rect)
+        zoom = self._limits.zoom(area.width, area.height)
+        space = pymupdf.csRGB if _has_colour(shown) else pymupdf.csGRAY
+        pixmap = shown.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=0, colorspace=space, clip=area)
+        image = Image.new("RGB" if pixmap.n == 3 else "L", (pixmap.width, pixmap.height), None)
+        image.frombytes(pixmap.samples_mv)
+        text = self._text(shown, area)
         pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
-        return Drawn(image, *_layer(found, frame))
+        return Drawn(image, text)
 
     def close(self) -> None:
         """Let go of the file and of everything cached of it."""
         self._document.close()
         pymupdf.TOOLS.store_shrink(100)
 
+    def _text(self, shown: pymupdf.DisplayList, area: pymupdf.Rect) -> Text:
+        text = Text()
+        frame = Frame(area.x0, area.y0, area.width, area.height)
+        found = pymupdf.TextPage(shown.get_textpage(_FLAGS)).extractWORDS()
+        last = None
+        for x0, y0, x1, y1, raw, block, line, _ in found[: self._limits.max_words]:
+            text.add(raw, frame, (x0, y0, x1, y1), new_line=(block, line) != last)
+            last = (block, line)
+        return text
 
-def _layer(
-    found: Sequence[tuple[float, float, float, float, str, int, int, int]], frame: pymupdf.Rect
-) -> tuple[tuple[Word, ...], tuple[str, ...]]:
-    words: list[Word] = []
-    lines: list[str] = []
-    last = (-1, -1)
-    for x0, y0, x1, y1, raw, block, line, _ in found:
-        text = clean(raw)
-        if not text:
-            continue
-        box = Box(
-            fraction(x0 - frame.x0, frame.width),
-            fraction(y0 - frame.y0, frame.height),
-            fraction(x1 - frame.x0, frame.width),
-            fraction(y1 - frame.y0, frame.height),
-        )
-        words.append(Word(text, box))
-        if (block, line) == last:
-            lines[-1] += " " + text
-        else:
-            lines.append(text)
-        last = (block, line)
-    return tuple(words), tuple(lines)
+
+def _area(page: pymupdf.Page, whole: pymupdf.Rect) -> pymupdf.Rect:
+    """The page, or of one that is absurdly large only the part on which something is drawn."""
+    if max(whole.width, whole.height) <= _LARGEST_SIDE_PT:
+        return whole
+    drawn = pymupdf.Rect(pymupdf.EMPTY_RECT())
+    for _, box in page.get_bboxlog():
+        drawn |= pymupdf.Rect(box)
+    drawn &= whole
+    return whole if drawn.is_empty else drawn
+
+
+def _has_colour(shown: pymupdf.DisplayList) -> bool:
+    """Ask MuPDF's test device, without rasterising: an image in a colour space counts as colour."""
+    found = mupdf.ll_fz_new_test_device_outparams()
+    device = mupdf.FzDevice(mupdf.ll_fz_new_test_device_outparams_fn(_COLOUR_STEP, 0, None, found))
+    everywhere = mupdf.FzRect(mupdf.FzRect.Fixed_INFINITE)
+    try:
+        mupdf.fz_run_display_list(shown.this, device, mupdf.FzMatrix(), everywhere, mupdf.FzCookie())
+        mupdf.fz_close_device(device)
+    except mupdf.FzErrorAbort:
+        return True  # the device ends the run as soon as it has seen a colour
+    return bool(found.is_color)

@@ -5,8 +5,9 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from domain.errors import DocumentError
-from ingest.engine import Drawn, Outline
+from ingest.engine import Drawn, Outline, Text
 from ingest.limits import Limits
+from ingest.picture import without_empty_colour
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
@@ -46,7 +47,7 @@ class PhotoDocument:
         turned = ImageOps.exif_transpose(_with_orientation(image, self._image))
         if number == 1 and self._image.format != "TIFF":
             self._image = Image.open(self._path, formats=_FORMATS)  # drafting and loading are final
-        return Drawn(turned)
+        return Drawn(without_empty_colour(turned), Text())
 
     def close(self) -> None:
         """Let go of the file."""

@@ -12,10 +12,10 @@ from pdf2image.exceptions import PDFInfoNotInstalledError, PDFPageCountError, PD
 from PIL import Image
 
 from domain.errors import DocumentError
-from domain.page import Box, Word
-from ingest.engine import Drawn, Outline
+from ingest.engine import Drawn, Frame, Outline, Text
 from ingest.limits import Limits
-from ingest.words import clean, fraction
+from ingest.picture import without_empty_colour
+from ingest.words import clean
 
 _REFUSED = "poppler cannot open it either"
 _XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -52,8 +52,7 @@ class PopplerDocument:
         if not pictures:
             raise DocumentError("corrupt", f"page {number} of {self._path} is damaged beyond repair")
         picture: Image.Image = pictures[0]
-        words, lines = self._text(number)
-        return Drawn(picture.convert("RGB"), words, lines)
+        return Drawn(without_empty_colour(picture.convert("RGB")), self._text(number))
 
     def close(self) -> None:
         """Nothing stays open between pages."""
@@ -79,7 +78,8 @@ class PopplerDocument:
         turned = str(facts.get(f"Page {number:4d} rot", facts.get("Page rot", "0"))) in {"90", "270"}
         return (float(height), float(width)) if turned else (float(width), float(height))
 
-    def _text(self, number: int) -> tuple[tuple[Word, ...], tuple[str, ...]]:
+    def _text(self, number: int) -> Text:
+        text = Text()
         page = ["-f", str(number), "-l", str(number)]
         done = subprocess.run(
             ["pdftotext", "-q", "-bbox-layout", "-cropbox", *page, str(self._path), "-"],
@@ -88,23 +88,15 @@ class PopplerDocument:
         try:
             tree = ET.fromstring(done.stdout)  # noqa: S314  written by pdftotext, which escapes; no entities
         except ET.ParseError:
-            return (), ()  # the picture is there; a text layer that nobody can read is none
-        words: list[Word] = []
-        lines: list[str] = []
+            return text  # the picture is there; a text layer that nobody can read is none
         for sheet in tree.iter(f"{_XHTML}page"):
+            frame = Frame(0, 0, float(sheet.get("width", "1")), float(sheet.get("height", "1")))
             for line in sheet.iter(f"{_XHTML}line"):
-                found = [word for part in line.iter(f"{_XHTML}word") if (word := _word(part, sheet))]
-                words += found
-                lines.append(" ".join(word.text for word in found))
-        return tuple(words[: self._limits.max_words]), tuple(lines)
+                self._line(text, frame, line)
+        return text
 
-
-def _word(part: ET.Element, sheet: ET.Element) -> Word | None:
-    width, height = float(sheet.get("width", "0")), float(sheet.get("height", "0"))
-    text = clean(part.text or "")
-    if not text:
-        return None
-    x0, y0, x1, y1 = (float(part.get(side, "0")) for side in ("xMin", "yMin", "xMax", "yMax"))
-    return Word(
-        text, Box(fraction(x0, width), fraction(y0, height), fraction(x1, width), fraction(y1, height))
-    )
+    def _line(self, text: Text, frame: Frame, line: ET.Element) -> None:
+        for index, part in enumerate(line.iter(f"{_XHTML}word")):
+            if len(text.words) < self._limits.max_words:
+                x0, y0, x1, y1 = (float(part.get(side, "0")) for side in ("xMin", "yMin", "xMax", "yMax"))
+                text.add(part.text or "", frame, (x0, y0, x1, y1), new_line=index == 0)

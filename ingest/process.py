@@ -141,7 +141,6 @@ def _environment() -> dict[str, str]:
     return {
         "PATH": os.pathsep.join([*folders, os.defpath]),
         "PYTHONPATH": str(_ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
     }

@@ -6,14 +6,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from domain.errors import DocumentError, Failure, FailureCode
-from domain.page import Box, Word
+from domain.page import Word
+from ingest.layer import unpack
 from ingest.limits import Limits
 from ingest.pool import Pool
 from ingest.probe import Probe, engines, examine
 from ingest.sniff import Kind, sniff
+from ingest.wire import Message
 
 RendererName = Literal["mupdf", "poppler", "pillow"]
 
@@ -33,7 +35,7 @@ class Rendered:
         image: PNG or JPEG bytes, grey where the page has no colour.
         media_type: `image/png` or `image/jpeg`.
         text: the text layer in reading order, "" where there is none.
-        words: the same words with their places on the upright picture.
+        layer: text and words with their places on the upright picture, packed to be stored.
         blank: nothing is drawn and nothing is written on it.
         renderer: what read it.
     """
@@ -44,9 +46,14 @@ class Rendered:
     image: bytes = field(repr=False)
     media_type: str
     text: str = field(repr=False)
-    words: tuple[Word, ...] = field(repr=False)
+    layer: bytes = field(repr=False)
     blank: bool
     renderer: RendererName
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words with their places on the upright picture, unpacked at every call."""
+        return unpack(self.layer).words
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +141,7 @@ class Renderer:
         for engine in engines(kind):
             request = {"engine": engine, "path": str(path.absolute()), "ask": "page", "number": number}
             try:
-                answer = self._pool.ask(request)
-                return _rendered(number, engine, answer.fields, answer.body)
+                return _rendered(number, engine, self._pool.ask(request))
             except DocumentError as error:
                 first = first or error
                 if error.code not in _ANOTHER_TRY:
@@ -162,10 +168,11 @@ def _given_up(numbers: Sequence[int], code: FailureCode, limits: Limits) -> Iter
         yield FailedPage(number, Failure(code, message))
 
 
-def _rendered(number: int, engine: str, fields: Any, image: bytes) -> Rendered:
+def _rendered(number: int, engine: str, answer: Message) -> Rendered:
+    fields, body = answer.fields, answer.body
     names: dict[str, RendererName] = {"mupdf": "mupdf", "poppler": "poppler", "pillow": "pillow"}
-    words = tuple(Word(text, Box(*sides)) for text, *sides in fields["words"])
+    cut = int(fields["image_bytes"])
     return Rendered(
-        number, int(fields["width_px"]), int(fields["height_px"]), image, fields["media_type"],
-        fields["text"], words, bool(fields["blank"]), names[engine],
+        number, int(fields["width_px"]), int(fields["height_px"]), body[:cut], str(fields["media_type"]),
+        str(fields["text"]), body[cut:], bool(fields["blank"]), names[engine],
     )  # fmt: skip

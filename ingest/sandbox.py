@@ -54,12 +54,6 @@ def allow_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def memory_used() -> int:
-    """Bytes of this process in memory now."""
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  read for every page: no Path needed
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
 def _limit(kind: int, value: int) -> None:
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -12,10 +12,10 @@ from typing import Any
 
 from domain.errors import DocumentError
 from ingest.engine import Document, Drawn
-from ingest.layer import plain
+from ingest.layer import pack, plain
 from ingest.limits import Limits
-from ingest.picture import encode
-from ingest.sandbox import allow_cpu, confine, die_with, memory_used
+from ingest.picture import encode, has_ink
+from ingest.sandbox import allow_cpu, confine, die_with
 from ingest.wire import ClosedError, Message, receive, send
 
 ENGINES = {
@@ -64,14 +64,15 @@ class Reader:
         return self._document
 
     def _page(self, drawn: Drawn) -> Message:
-        picture = encode(drawn.image, jpeg_quality=self._limits.jpeg_quality)
-        words = [[w.text, w.box.x0, w.box.y0, w.box.x1, w.box.y1] for w in drawn.words]
+        image, text = drawn.image, drawn.text
+        picture = encode(image, jpeg_quality=self._limits.jpeg_quality)
+        whole = plain(text.lines)
+        layer = pack(whole, text.words, text.boxes)
         fields = {
-            "width_px": picture.width_px, "height_px": picture.height_px, "media_type": picture.media_type,
-            "text": plain(drawn.lines), "words": words, "blank": not (picture.ink or words),
-            "memory_bytes": memory_used(),
+            "width_px": image.width, "height_px": image.height, "media_type": picture.media_type,
+            "text": whole, "blank": not text.words and not has_ink(image), "image_bytes": len(picture.data),
         }  # fmt: skip
-        return Message(fields, picture.data)
+        return Message(fields, picture.data + layer)
 
 
 def main() -> None:
