@@ -30,10 +30,11 @@ def plots(report: Report) -> dict[str, str]:
     if shown:
         drawn["nDCG@10 by slice"] = lambda axes: _slices(axes, report)
     heights = {"nDCG@10 by slice": 1.0 + 0.24 * len(shown)}
-    return {title: _svg(draw, heights.get(title, 3.2)) for title, draw in drawn.items()}
+    return {title: svg(draw, heights.get(title, 3.2)) for title, draw in drawn.items()}
 
 
-def _svg(draw: Callable[[Axes], None], height_in: float) -> str:
+def svg(draw: Callable[[Axes], None], height_in: float) -> str:
+    """What `draw` puts on one pair of axes, as SVG text; the same bytes for the same drawing."""
     with rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "recto", "font.size": 9, "text.parse_math": False}
     ):
