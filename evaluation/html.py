@@ -46,7 +46,7 @@ def _tables(report: Report) -> list[_Table]:
     texts = {
         "Figures": markdown.headline(report),
         "Stages": markdown.stages(report),
-        "What each step changed": markdown.lifts(report) if report.lifts else "",
+        "What each step changed": markdown.lifts(report),
         "Grounding": markdown.grounding(report),
         "Slices": markdown.slices(report) if report.slices else "",
         "Costs": markdown.costs(report),

@@ -49,7 +49,9 @@ def headline(report: Report) -> str:
 
 
 def lifts(report: Report) -> str:
-    """What each step changed, and how sure that is."""
+    """What each step changed, and how sure that is; empty where there is one stage only."""
+    if not report.lifts:
+        return ""
     rows = [
         [
             f"{lift.before} → {lift.after}",
@@ -138,7 +140,7 @@ def whole(report: Report) -> str:
     named = [
         ("Figures", headline(report)),
         ("Stages", stages(report)),
-        ("Steps", lifts(report) if report.lifts else ""),
+        ("Steps", lifts(report)),
         ("Grounding", grounding(report)),
         ("Slices", slices(report) if report.slices else ""),
         ("Costs", costs(report)),

@@ -1,36 +1,35 @@
 """`recto evaluate`: ViDoRe and one's own questions, through the pipeline that is served."""
 
 import importlib
-import json
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from domain.errors import UsageError
-from library.options import RerankDepth, SearchOptions
+from library.options import SearchOptions
+from recto.console import arm_names, err, library_directory, print_json, reported
+from recto.options import ArmsOption, EncoderOption, JsonOption, RerankerOption, RerankOption
+from recto.searching import rerank_depth
+
+DEPTH = 100
+"""How many pages of each ranking are scored."""
 
 app = typer.Typer(help="Evaluate retrieval on ViDoRe or on your own questions.", no_args_is_help=True)
 
-DEPTH = 100
-Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.")]
-Arms = Annotated[str | None, typer.Option(help="First-stage arms, such as visual,lexical.")]
-Rerank = Annotated[str, typer.Option(help="auto, off, or how many pages to rerank.")]
-Encoder = Annotated[str | None, typer.Option(help="The encoder, a name of `recto models`.")]
-Reranker = Annotated[str | None, typer.Option(help="The reranker, a name of `recto models`, or none.")]
-LibraryDir = Annotated[Path | None, typer.Option("--library", help="The library to index into or to ask.")]
+LibraryOption = Annotated[
+    Path | None,
+    typer.Option("--library", help="Index into this library, or ask it; a cache of its own if absent."),
+]
 
 
-def _part(name: str) -> Any:
+def part(name: str) -> Any:
     """Load a part of `evaluation` when a verb needs it: its libraries are large and optional."""
     try:
         return importlib.import_module(f"evaluation.{name}")
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{error.name} is not installed; evaluation needs `pip install 'recto[eval]'`"
-        ) from error
+        raise UsageError(f"{error.name} is missing; evaluation needs: pip install 'recto[eval]'") from error
 
 
 @app.command("pages")
@@ -54,107 +53,95 @@ def pages(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out what is missing.")
     ] = False,
-    arms: Arms = None,
-    rerank: Rerank = "auto",
-    encoder: Encoder = None,
-    reranker: Reranker = None,
-    library: LibraryDir = None,
-    as_json: Json = False,
+    arms: ArmsOption = None,
+    rerank: RerankOption = "auto",
+    encoder: EncoderOption = None,
+    reranker: RerankerOption = None,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Evaluate your own questions: a folder of PDFs, questions and judgements, or a stored collection."""
-    verbs = _part("verbs")
-    source = verbs.Source(directory, collection, queries, qrels, library)
-    outputs = verbs.Outputs(run, report, baseline)
-    with _Display() as display:
-        plan = verbs.Plan(
-            options=search_options(arms, rerank),
-            bound=within_document,
-            allow_missing=allow_missing,
-            embedding=lambda step: display.show("embedding pages", step.pages_done, step.pages_total),
-            asking=display.tick,
-        )
-        verdict = verbs.pages(source, plan, outputs, settings=_settings(encoder=encoder, reranker=reranker))
-    _told(verdict, outputs, as_json=as_json)
-    raise typer.Exit(verdict.code)
+    with reported():
+        verbs = part("verbs")
+        stored = library_directory(library) if collection is not None else library
+        source = verbs.Source(directory, collection, queries, qrels, stored)
+        outputs = verbs.Outputs(run, report, baseline)
+        with Bars(quiet=as_json) as bars:
+            plan = verbs.Plan(
+                options=SearchOptions(k=DEPTH, rerank=rerank_depth(rerank), arms=arm_names(arms)),
+                bound=within_document,
+                allow_missing=allow_missing,
+                embedding=lambda step: bars.show("embedding pages", step.pages_done, step.pages_total),
+                asking=bars.tick,
+            )
+            chosen = {"encoder": encoder, "reranker": reranker}
+            verdict = verbs.pages(source, plan, outputs, settings=chosen)
+        if as_json:
+            print_json(verbs.summary(verdict, outputs))
+        else:
+            _told(verdict)
+        raise typer.Exit(verdict.code)
 
 
 @app.command("compare")
 def compare(
     first: Annotated[Path, typer.Argument(help="A report.json or its folder.")],
     second: Annotated[Path, typer.Argument(help="Another, on the same questions.")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two reports question by question: differences, intervals and a paired randomisation test."""
-    verbs = _part("verbs")
-    _, _, found = verbs.compared(first, second)
-    if as_json:
-        typer.echo(json.dumps([verbs.as_json(c) for c in found], indent=1))
-    else:
-        typer.echo(_part("markdown").comparison(found, str(first), str(second)))
+    with reported():
+        verbs = part("verbs")
+        found = verbs.compared(first, second)
+        if as_json:
+            print_json([verbs.as_json(one) for one in found])
+        else:
+            typer.echo(part("markdown").comparison(found, str(first), str(second)))
 
 
-def search_options(arms: str | None, rerank: str) -> SearchOptions:
-    """Options of the evaluated pipeline, to the depth that is scored.
-
-    Raises:
-        UsageError: rerank is neither auto, off nor a whole number.
-    """
-    depth: RerankDepth
-    if rerank == "auto":
-        depth = "auto"
-    elif rerank == "off":
-        depth = "off"
-    elif rerank.isascii() and rerank.isdecimal():
-        depth = int(rerank)
-    else:
-        raise UsageError(f"--rerank is auto, off or a number of pages, not {rerank!r}")
-    return SearchOptions(k=DEPTH, rerank=depth, arms=tuple(arms.split(",")) if arms else None)
-
-
-def _settings(**chosen: str | None) -> dict[str, str]:
-    return {name: value for name, value in chosen.items() if value is not None}
-
-
-def _told(verdict: Any, outputs: Any, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(_part("verbs").summary(verdict, outputs), indent=1))
-        return
-    markdown, found = _part("markdown"), verdict.outcome.report
-    parts = [markdown.headline(found), markdown.stages(found)]
-    parts += [markdown.lifts(found)] if found.lifts else []
-    parts += [markdown.grounding(found)] if found.grounding else []
-    typer.echo("\n\n".join(parts))
+def _told(verdict: Any) -> None:
+    markdown, found = part("markdown"), verdict.outcome.report
+    tables = [
+        markdown.headline(found),
+        markdown.stages(found),
+        markdown.lifts(found),
+        markdown.grounding(found),
+    ]
+    typer.echo("\n\n".join(table for table in tables if table))
     for failure in verdict.outcome.failed:
         typer.echo(f"not indexed: {failure.path}: {failure.failure.message}", err=True)
     for kind, count in found.left_out.items():
         typer.echo(f"left out: {count} {kind}", err=True)
-    for c in verdict.regressed:
-        typer.echo(f"regression: {c.measure} fell from {c.first:.3f} to {c.second:.3f}", err=True)
+    for one in verdict.regressed:
+        typer.echo(f"regression: {one.measure} fell from {one.first:.3f} to {one.second:.3f}", err=True)
 
 
-class _Display:
-    """Progress on stderr: one bar for embedding, one for each stage that is asked."""
+class Bars:
+    """Progress on stderr: one bar for embedding, one for each stage that is asked; none when quiet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bars = Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True)
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
+        """Start drawing."""
         self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop drawing."""
         self._bars.stop()
 
     def show(self, name: str, done: int, total: int) -> None:
         """Set a bar."""
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total)
-        self._bars.update(self._tasks[name], completed=done, total=total)
+        self._bars.update(self._task(name, total), completed=done, total=total)
 
     def tick(self, name: str) -> None:
         """Advance a bar whose length is not known."""
+        self._bars.advance(self._task(name, None))
+
+    def _task(self, name: str, total: int | None) -> Any:
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=None)
-        self._bars.advance(self._tasks[name])
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        return self._tasks[name]
