@@ -187,10 +187,8 @@ def _scored(snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]) ->
         if not len(mine):
             continue
         ordinals = where[mine, 1]
-        starts, ends = segment.bounds[ordinals], segment.bounds[ordinals + 1]
-        rows = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
-        bounds = np.concatenate([[0], np.cumsum(ends - starts)])
-        scores[mine] = scorer.scores(segment.codes[rows], segment.scales[rows], bounds)
+        spans = np.stack([segment.bounds[ordinals], segment.bounds[ordinals + 1]])
+        scores[mine] = scorer.scores(segment.codes, segment.scales, spans)
     return scores
 
 

@@ -1,5 +1,6 @@
 """Late interaction: each query token's best inner product with a page, weighted and summed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,12 @@ from numpy.typing import NDArray
 
 from domain.errors import UsageError
 from retrieve.encoder import Floats, Vectors
+from retrieve.native import Codes, Spans, kernel
 
-Codes = NDArray[np.int8]
-Bounds = NDArray[np.int64]
-
-BLOCK_ROWS = 8192
-"""Page vectors multiplied at a time: the products of a block stay in the processor's cache."""
+BLOCK_ROWS = 4096
+"""Page vectors multiplied at a time in torch: the products of a block stay in the processor's cache."""
+SHARE_ROWS = 32768
+"""Page vectors from which on a second thread is worth its start."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,8 +22,8 @@ class Quantised:
     """Unit vectors in one byte a dimension.
 
     Attributes:
-        codes: (n, dim) int8 in [-127, 127].
-        scales: (n,) float32; `codes * scales[:, None]` is the vector again, up to half a step.
+        codes: (n, dim) uint8 from 1 to 255, where 128 stands for 0.
+        scales: (n,) float32; `(codes - 128) * scales` is the vector again, up to half a step.
     """
 
     codes: Codes
@@ -31,12 +32,11 @@ class Quantised:
     @property
     def rows(self) -> Floats:
         """The vectors, (n, dim) float32."""
-        restored: Floats = self.codes.astype(np.float32) * self.scales[:, None]
-        return restored
+        return restored(self.codes, self.scales)
 
 
 def quantised(rows: Floats) -> Quantised:
-    """Round each row to int8 with a scale of its own.
+    """Round each row to a byte a dimension with a scale of its own.
 
     Raises:
         UsageError: a value is not finite.
@@ -45,8 +45,14 @@ def quantised(rows: Floats) -> Quantised:
         raise UsageError("a vector holds a value that is not finite; the encoder is broken or overflowed")
     peaks = np.abs(rows).max(axis=1, initial=0.0)
     scales = np.where(peaks > 0, peaks / 127.0, 1.0).astype(np.float32)
-    codes = np.rint(rows / scales[:, None]).clip(-127, 127).astype(np.int8)
-    return Quantised(codes, scales)
+    codes = np.rint(rows / scales[:, None]).clip(-127, 127) + 128
+    return Quantised(codes.astype(np.uint8), scales)
+
+
+def restored(codes: Codes, scales: Floats) -> Floats:
+    """The vectors that quantised codes stand for, (n, dim) float32."""
+    rows: Floats = (codes.astype(np.float32) - 128) * scales[:, None]
+    return rows
 
 
 def late_interaction(query: Floats, page: Floats, weights: Floats | None = None) -> float:
@@ -87,12 +93,12 @@ def token_weights(query: Floats, weights: Floats | None) -> NDArray[np.float64]:
 class Scorer:
     """One query, ready to be compared with any number of quantised pages.
 
-    Query and pages meet as integers, so that a page's score is the same alone and in company, on every
-    machine and number of threads.
+    Query and pages meet as integers, so that a page's score is the same alone and in company, with and
+    without the compiled kernel, and with any number of threads.
     """
 
-    def __init__(self, query: Vectors) -> None:
-        """Quantise the query.
+    def __init__(self, query: Vectors, *, compiled: bool = True) -> None:
+        """Quantise the query; `compiled` allows the kernel.
 
         Raises:
             UsageError: the query has no rows, or its weights do not fit.
@@ -101,44 +107,57 @@ class Scorer:
             raise UsageError("the query has no vectors; the encoder must give at least one")
         own = quantised(query.rows)
         self.width = query.rows.shape[1]
-        self._count = len(own.codes)
         self._factors = own.scales.astype(np.float64) * token_weights(query.rows, query.weights)
-        padded = np.zeros((-(-self._count // 8) * 8, self.width), dtype=np.int8)
-        padded[: self._count] = own.codes  # the integer product wants a multiple of eight columns
-        self._codes = torch.from_numpy(padded).t()
+        self._codes = (own.codes ^ 0x80).view(np.int8)
+        self._kernel = kernel() if compiled and self.width % 4 == 0 else None
+        self._packed = self._kernel.pack(self._codes) if self._kernel else None
 
-    def scores(self, codes: Codes, scales: Floats, bounds: Bounds) -> NDArray[np.float64]:
-        """Score pages that stand one after another.
+    def scores(self, codes: Codes, scales: Floats, spans: Spans) -> NDArray[np.float64]:
+        """Score pages.
 
         Args:
-            codes: (n, dim) int8, the vectors of all pages.
+            codes: (n, dim) uint8, the vectors in which the pages lie.
             scales: (n,) float32.
-            bounds: (pages + 1,) first row of each page, then the end; no page is empty.
+            spans: (2, pages) int64, the first row of each page and the row after its last; none is empty.
 
         Returns:
             (pages,) float64, in order.
         """
-        found = np.empty(len(bounds) - 1)
+        if not spans.shape[1]:
+            return np.zeros(0)
+        threads = min(torch.get_num_threads(), int((spans[1] - spans[0]).sum()) // SHARE_ROWS + 1)
+        if threads == 1:
+            best = self._best(codes, scales, spans)
+        else:
+            parts = np.array_split(spans, threads, axis=1)
+            with ThreadPoolExecutor(threads) as pool:
+                found = pool.map(lambda part: self._best(codes, scales, np.ascontiguousarray(part)), parts)
+                best = np.concatenate(list(found))
+        # summed token after token: a matrix product may choose another order for another number of pages
+        total: NDArray[np.float64] = np.cumsum(best * self._factors, axis=1)[:, -1]
+        return total
+
+    def _best(self, codes: Codes, scales: Floats, spans: Spans) -> Floats:
+        if self._kernel is not None and self._packed is not None:
+            return self._kernel.best(self._packed, codes, scales, spans)
+        return self._multiplied(codes, scales, spans)
+
+    def _multiplied(self, codes: Codes, scales: Floats, spans: Spans) -> Floats:
+        lengths = spans[1] - spans[0]
+        ends = np.cumsum(lengths)
+        found = np.empty((len(lengths), len(self._codes)), dtype=np.float32)
         first = 0
         while first < len(found):
-            limit = bounds[first] + BLOCK_ROWS
-            last = max(first + 1, int(np.searchsorted(bounds, limit, side="right")) - 1)
-            rows = slice(int(bounds[first]), int(bounds[last]))
-            best = self._best(codes[rows], scales[rows], bounds[first:last] - bounds[first])
-            # a sum in one fixed order: a matrix product may reorder it with the batch
-            found[first:last] = (best * self._factors).sum(axis=1)
+            before = int(ends[first - 1]) if first else 0
+            last = max(first + 1, int(np.searchsorted(ends, before + BLOCK_ROWS, side="right")))
+            rows = np.concatenate([np.arange(a, b) for a, b in spans[:, first:last].T])
+            starts = np.concatenate([[0], np.cumsum(lengths[first : last - 1])])
+            products = self._products(codes[rows]).astype(np.float32) * scales[rows, None]
+            found[first:last] = np.maximum.reduceat(products, starts, axis=0)
             first = last
         return found
 
-    def _best(self, codes: Codes, scales: Floats, starts: Bounds) -> NDArray[np.float64]:
-        products = self.products(codes) * scales[:, None]
-        return np.maximum.reduceat(products, starts, axis=0).astype(np.float64)
-
-    def products(self, codes: Codes) -> NDArray[np.int32]:
-        """Inner products of page codes with query codes, (n, q) int32."""
-        page = torch.from_numpy(np.ascontiguousarray(codes))
-        short = 17 - len(page)
-        if short > 0:  # the integer product refuses fewer than 17 rows
-            page = torch.nn.functional.pad(page, (0, 0, 0, short))
-        product: NDArray[np.int32] = torch._int_mm(page, self._codes).numpy()  # noqa: SLF001 - torch's only int8 product
-        return product[: len(codes), : self._count]
+    def _products(self, codes: Codes) -> NDArray[np.int32]:
+        page, own = torch.from_numpy((codes ^ 0x80).view(np.int8)), torch.from_numpy(self._codes)
+        product: NDArray[np.int32] = torch._int_mm(page, own.t()).numpy()  # noqa: SLF001 - torch's only int8 product
+        return product

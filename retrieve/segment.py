@@ -3,7 +3,7 @@
 Layout, little-endian, each part on a multiple of 64 bytes:
 
     header   magic, rows, pages, dim, where the table starts, its length, its checksum, the header's own
-    codes    rows x dim int8         scales   rows x float32         boxes   rows x 4 uint16
+    codes    rows x dim uint8        scales   rows x float32         boxes   rows x 4 uint16
     table    bounds (pages + 1) int64, uids int64, checksums uint64, flags uint8, ids joined by newlines
 
 Opening checks header, length and table. A page's vectors are checked against the page's own checksum when
@@ -24,7 +24,8 @@ from domain.errors import StoreError
 from domain.page import PageId
 from retrieve.encoder import Floats, Vectors
 from retrieve.files import write_file
-from retrieve.maxsim import Bounds, Codes, quantised
+from retrieve.maxsim import quantised, restored
+from retrieve.native import Codes
 
 MAGIC = b"RECTOTK1"
 HEADER = struct.Struct("<8sQQQQQQ")
@@ -39,7 +40,7 @@ class PageRecord:
 
     Attributes:
         uid: grows with every page ever added to a store: the newer of two is the page's truth.
-        codes: (n, dim) int8.
+        codes: (n, dim) uint8, 128 above the signed value.
         scales: (n,) float32.
         boxes: (n, 4) uint16 in 65535ths of the page; None where the encoder gave none.
     """
@@ -62,7 +63,7 @@ class PageRecord:
     @property
     def vectors(self) -> Vectors:
         """The vectors as an encoder gives them, rounded."""
-        rows = self.codes.astype(np.float32) * self.scales[:, None]
+        rows = restored(self.codes, self.scales)
         boxes = None if self.boxes is None else (self.boxes / np.float32(BOX_STEPS)).astype(np.float32)
         return Vectors(rows, boxes)
 
@@ -108,11 +109,11 @@ class Segment:
         layout = _Layout(rows, dim)
         self.bytes = layout.table + len(table)
         data = np.memmap(path, dtype=np.uint8, mode="r")
-        self.codes: Codes = data[layout.codes :][: rows * dim].view(np.int8).reshape(rows, dim)
+        self.codes: Codes = data[layout.codes :][: rows * dim].reshape(rows, dim)
         self.scales: Floats = data[layout.scales :][: rows * 4].view(np.float32)
         self._boxes: NDArray[np.uint16] = data[layout.boxes :][: rows * 8].view(np.uint16).reshape(rows, 4)
         ints = np.frombuffer(table, dtype=np.int64, count=2 * pages + 1)
-        self.bounds: Bounds = ints[: pages + 1]
+        self.bounds: NDArray[np.int64] = ints[: pages + 1]
         self.uids: NDArray[np.int64] = ints[pages + 1 :]
         at = ints.nbytes
         self._sums = np.frombuffer(table, dtype=np.uint64, count=pages, offset=at)
