@@ -65,7 +65,7 @@ def document_id(collection: str, digest: str) -> str:
 def _accepted(
     stores: Stores, renderer: Renderer, source: Source, order: Order, earlier: Container[str | None]
 ) -> Input:
-    path = str(source.path)
+    path = str(source.path) if source.path not in (order.names or {}) else source.name
     try:
         if source.problem:
             raise source.problem
@@ -79,7 +79,8 @@ def _accepted(
             stores.catalog.forget(known.id)
         return Input(path, document_id=_taken(stores, renderer, source, order=order, digest=digest))
     except DocumentError as error:
-        return Input(path, failure=Failure(error.code, str(error)))
+        sentence = str(error).replace(str(source.path), path).replace(source.path.name, source.name)
+        return Input(path, failure=Failure(error.code, sentence))
 
 
 def _taken(stores: Stores, renderer: Renderer, source: Source, *, order: Order, digest: str) -> str:

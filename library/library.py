@@ -30,7 +30,7 @@ from library.results import (
     VerifyReport,
 )
 from library.searching import Searcher, load_costs, save_costs
-from library.settings import Settings, default_directory
+from library.settings import FILE_NAME, Settings, default_directory
 from library.stores import Stores
 from rerank.reranker import Reranker
 from retrieve.encoder import Encoder
@@ -103,6 +103,14 @@ class Library:
         """The cross-encoder, loaded on first use; None when the settings say `none`."""
         return self._models.reranker
 
+    def share_encoder(self, wrap: Callable[[Encoder], Encoder]) -> None:
+        """Put around the encoder what lets many threads share it; to be called before the first search.
+
+        Args:
+            wrap: from the encoder to one that gives the very same vectors, batched or remembered.
+        """
+        self._models.share(wrap)
+
     # Writing
 
     def accept(
@@ -125,6 +133,8 @@ class Library:
             UsageError: no path was given, or the collection's name cannot be one.
             BusyError: another process writes to this library.
         """
+        if not (self.directory / FILE_NAME).exists():
+            self.settings.save(self.directory)
         order = Order(collection, names, metadata)
         return self.job(accept(self._stores, self._renderer, paths, order))
 

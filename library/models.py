@@ -1,6 +1,7 @@
 """The models of a library, each loaded once, when it is first needed."""
 
 import threading
+from collections.abc import Callable
 
 from library.registry import load_encoder, load_reranker, load_tower
 from library.settings import Settings
@@ -19,13 +20,21 @@ class Models:
         self._encoder: Encoder | None = None
         self._tower: TextTower | None = None
         self._reranker: Reranker | None = None
+        self._shared: Callable[[Encoder], Encoder] = lambda encoder: encoder
+
+    def share(self, wrap: Callable[[Encoder], Encoder]) -> None:
+        """Put around the encoder what lets many threads share it; it must give the very same vectors."""
+        with self._turn:
+            self._shared = wrap
+            if self._encoder is not None:
+                self._encoder = wrap(self._encoder)
 
     @property
     def encoder(self) -> Encoder:
         """The visual bi-encoder; ModelError when it cannot be loaded."""
         with self._turn:
             if self._encoder is None:
-                self._encoder = load_encoder(self._settings)
+                self._encoder = self._shared(load_encoder(self._settings))
             return self._encoder
 
     @property

@@ -115,7 +115,7 @@ class Settings:
         return cls().changed(found | _from_environment(os.environ if environment is None else environment))
 
     def save(self, directory: Path) -> None:
-        """Write these settings beside the library's data, whole or not at all."""
+        """Write what differs from the defaults beside the library's data, whole or not at all."""
         directory.mkdir(parents=True, exist_ok=True)
         partial = directory / f"{FILE_NAME}.partial"
         partial.write_text(tomli_w.dumps(_plain(self)), encoding="utf-8")
@@ -145,10 +145,15 @@ def default_directory() -> Path:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     values = asdict(settings)
-    del values["engine_key"]
     values["arms"] = list(settings.arms)
     values["arm_weights"] = dict(settings.arm_weights)
-    return values
+    plain = asdict(Settings())
+    plain["arms"] = list(Settings().arms)
+    return {
+        name: value
+        for name, value in values.items()
+        if value != plain[name] and name not in {"engine_key", "offline"}
+    }
 
 
 def _fits(value: object, default: object) -> bool:
