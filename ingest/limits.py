@@ -26,8 +26,9 @@ class Limits:
         memory_bytes: address space of one worker process.
         max_output_bytes: what a worker may return for one page, and the largest file it may write.
         max_open_files: file descriptors of one worker process.
-        bad_pages_in_a_row: after so many pages in a row that ran out of time or memory, or crashed, the rest
-            of the document is given up.
+        costly_pages_in_a_row: after so many pages in a row that ran out of time or memory, or crashed, the
+            rest of the document is given up.
+        failed_pages_in_a_row: the same for pages that failed for any reason.
         pages_per_worker: a worker is replaced after so many pages, so that no leak lasts.
         jpeg_quality: of pages that are stored as JPEG, 1 to 95.
     """
@@ -47,7 +48,8 @@ class Limits:
     memory_bytes: int = 1024 * MEBIBYTE
     max_output_bytes: int = 32 * MEBIBYTE
     max_open_files: int = 64
-    bad_pages_in_a_row: int = 5
+    costly_pages_in_a_row: int = 5
+    failed_pages_in_a_row: int = 100
     pages_per_worker: int = 2_000
     jpeg_quality: int = 85
 

@@ -24,12 +24,15 @@ class MuPdfDocument:
         """Open it.
 
         Raises:
-            DocumentError: it wants a password.
+            DocumentError: it wants a password, or is beyond repair.
         """
         pymupdf.TOOLS.mupdf_display_errors(on=False)
         pymupdf.TOOLS.mupdf_display_warnings(on=False)
         self._limits = limits
-        self._document = pymupdf.open(path, filetype="pdf")
+        try:
+            self._document = pymupdf.open(path, filetype="pdf")
+        except pymupdf.FileDataError as error:
+            raise DocumentError("corrupt", "it is too damaged to be opened") from error
         if self._document.needs_pass:
             self._document.close()
             raise DocumentError(
@@ -39,7 +42,13 @@ class MuPdfDocument:
             )
 
     def outline(self) -> Outline:
-        """Count the pages and read title, author and the like."""
+        """Count the pages and read title, author and the like.
+
+        Raises:
+            DocumentError: the file had to be repaired and no page was left.
+        """
+        if self._document.page_count == 0 and self._document.is_repaired:
+            raise DocumentError("corrupt", "it is damaged or cut off, and no page is left of it")
         facts = self._document.metadata or {}
         read = {key: clean(value) for key, value in facts.items() if isinstance(value, str)}
         metadata = {key: value for key, value in read.items() if value}

@@ -58,7 +58,7 @@ class PhotoDocument:
         if width * height > self._limits.max_image_pixels:
             raise DocumentError(
                 "too_large",
-                f"{self._path} has {width:,} x {height:,} pixels, more than "
+                f"it has {width:,} x {height:,} pixels, more than "
                 f"{self._limits.max_image_pixels:,}; scale it down",
             )
 

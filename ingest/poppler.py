@@ -50,7 +50,7 @@ class PopplerDocument:
             use_cropbox=True, timeout=self._limits.page_cpu_s,
         )  # fmt: skip
         if not pictures:
-            raise DocumentError("corrupt", f"page {number} of {self._path} is damaged beyond repair")
+            raise DocumentError("corrupt", "poppler cannot render it either")
         picture: Image.Image = pictures[0]
         return Drawn(without_empty_colour(picture.convert("RGB")), self._text(number))
 

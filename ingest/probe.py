@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from domain.errors import DocumentError
 from ingest.limits import Limits
 from ingest.pool import Pool
+from ingest.remedies import with_remedy
 from ingest.sniff import Kind, sniff
 
-_ENGINES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {"pdf": ("mupdf", "poppler"), "image": ("pillow",)}
+EngineName = Literal["mupdf", "poppler", "pdfium", "pillow"]
+
+_ENGINES: Mapping[Kind, tuple[EngineName, ...]] = MappingProxyType(
+    {"pdf": ("mupdf", "poppler", "pdfium"), "image": ("pillow",)}
 )
 
 
@@ -64,7 +67,7 @@ def examine(pool: Pool, path: Path) -> Probe:
     raise _named(path, failures)
 
 
-def engines(kind: Kind) -> tuple[str, ...]:
+def engines(kind: Kind) -> tuple[EngineName, ...]:
     """The renderers for a kind of document, in the order in which they are tried."""
     return _ENGINES[kind]
 
@@ -80,11 +83,8 @@ def _checked(path: Path, kind: Kind, fields: Mapping[str, Any], limits: Limits) 
 
 
 def _named(path: Path, failures: list[DocumentError]) -> DocumentError:
-    """The failure to report: a password before anything else, then what the first renderer said."""
-    chosen = next((failure for failure in failures if failure.code == "encrypted"), failures[0])
-    said = str(chosen)
-    if str(path) not in said and str(path.absolute()) not in said:
-        said = f"{path}: {said}"
-    if chosen.code in {"corrupt", "empty", "crashed"}:
-        said += "; get the file again from its source, or save it anew from a PDF viewer"
-    return DocumentError(chosen.code, said)
+    """The failure to report: what the first renderer said, unless a later one knows that it is locked."""
+    chosen = failures[0]
+    if chosen.code == "corrupt":
+        chosen = next((failure for failure in failures if failure.code == "encrypted"), chosen)
+    return DocumentError(chosen.code, f"{path}: {with_remedy(chosen.code, str(chosen))}")

@@ -1,23 +1,22 @@
 """Pages of a document as pictures with their text, one after another, in bounded memory."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from domain.errors import DocumentError, Failure, FailureCode
 from domain.page import Word
 from ingest.layer import unpack
 from ingest.limits import Limits
 from ingest.pool import Pool
-from ingest.probe import Probe, engines, examine
+from ingest.probe import EngineName, Probe, engines, examine
+from ingest.remedies import with_remedy
 from ingest.sniff import Kind, sniff
 from ingest.wire import Message
-
-RendererName = Literal["mupdf", "poppler", "pillow"]
 
 _AHEAD = 2
 _COSTLY: frozenset[FailureCode] = frozenset({"timeout", "crashed", "too_large"})
@@ -48,7 +47,7 @@ class Rendered:
     text: str = field(repr=False)
     layer: bytes = field(repr=False)
     blank: bool
-    renderer: RendererName
+    renderer: EngineName
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -114,18 +113,16 @@ class Renderer:
         kind = sniff(path, limits).kind
         todo = deque(numbers)
         running: deque[Future[Rendered | FailedPage]] = deque()
-        bad: list[Failure] = []
+        streak = _Streak(limits)
         try:
             while todo or running:
                 while todo and len(running) < self._pool.size + _AHEAD:
                     running.append(self._threads.submit(self._page, path, kind, todo.popleft()))
                 page = running.popleft().result()
-                costly = isinstance(page, FailedPage) and page.failure.code in _COSTLY
-                bad = [*bad, page.failure] if isinstance(page, FailedPage) and costly else []
                 yield page
-                if len(bad) >= limits.bad_pages_in_a_row:
-                    yield from _given_up(todo, bad[-1].code, limits)
-                    todo.clear()
+                if streak.hopeless(page):
+                    yield from _given_up(running, todo)
+                    return
         finally:
             for future in running:
                 future.cancel()
@@ -148,7 +145,8 @@ class Renderer:
                     break
         if first is None:
             raise ValueError(f"no renderer is known for {kind}")
-        return FailedPage(number, Failure(first.code, f"{path}, page {number}: {first}"))
+        sentence = with_remedy(first.code, str(first))
+        return FailedPage(number, Failure(first.code, f"page {number}: {sentence}"))
 
 
 def render(
@@ -159,20 +157,42 @@ def render(
         yield from renderer.pages(path, numbers)
 
 
-def _given_up(numbers: Sequence[int], code: FailureCode, limits: Limits) -> Iterator[FailedPage]:
-    message = (
-        f"not tried: {limits.bad_pages_in_a_row} pages in a row before it exceeded their limits ({code}); "
-        "print the document anew, or index its good part as a file of its own"
-    )
-    for number in numbers:
-        yield FailedPage(number, Failure(code, message))
+def _given_up(
+    running: Iterable[Future[Rendered | FailedPage]], waiting: Iterable[int]
+) -> Iterator[Rendered | FailedPage]:
+    """What was begun, and a failure for every page that will not be tried."""
+    last: FailureCode = "corrupt"
+    for future in running:
+        page = future.result()
+        last = page.failure.code if isinstance(page, FailedPage) else last
+        yield page
+    for number in waiting:
+        sentence = "not tried, because so many pages in a row before it failed"
+        yield FailedPage(number, Failure(last, f"page {number}: {with_remedy(last, sentence)}"))
 
 
-def _rendered(number: int, engine: str, answer: Message) -> Rendered:
+class _Streak:
+    """Counts failed pages in a row."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._failed = 0
+        self._costly = 0
+
+    def hopeless(self, page: Rendered | FailedPage) -> bool:
+        """Take the next page; True when the document should be given up."""
+        failed = isinstance(page, FailedPage)
+        costly = isinstance(page, FailedPage) and page.failure.code in _COSTLY
+        self._failed = self._failed + 1 if failed else 0
+        self._costly = self._costly + 1 if costly else 0
+        limits = self._limits
+        return self._costly >= limits.costly_pages_in_a_row or self._failed >= limits.failed_pages_in_a_row
+
+
+def _rendered(number: int, engine: EngineName, answer: Message) -> Rendered:
     fields, body = answer.fields, answer.body
-    names: dict[str, RendererName] = {"mupdf": "mupdf", "poppler": "poppler", "pillow": "pillow"}
     cut = int(fields["image_bytes"])
     return Rendered(
         number, int(fields["width_px"]), int(fields["height_px"]), body[:cut], str(fields["media_type"]),
-        str(fields["text"]), body[cut:], bool(fields["blank"]), names[engine],
+        str(fields["text"]), body[cut:], bool(fields["blank"]), engine,
     )  # fmt: skip

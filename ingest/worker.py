@@ -21,6 +21,7 @@ from ingest.wire import ClosedError, Message, receive, send
 ENGINES = {
     "mupdf": "ingest.mupdf:MuPdfDocument",
     "poppler": "ingest.poppler:PopplerDocument",
+    "pdfium": "ingest.pdfium:PdfiumDocument",
     "pillow": "ingest.photo:PhotoDocument",
 }
 
@@ -51,7 +52,7 @@ class Reader:
         except MemoryError:
             return Message({"code": "too_large", "message": _NO_MEMORY})
         except Exception as error:  # noqa: BLE001  a request ends here: the parent names the document and logs
-            return Message(_failure(error))
+            return Message(_failure(error, str(fields["path"])))
 
     def _get(self, engine: str, path: str) -> Document:
         if self._open != (engine, path) or self._document is None:
@@ -95,8 +96,8 @@ def main() -> None:
         return
 
 
-def _failure(error: Exception) -> dict[str, str]:
-    said = f"{type(error).__name__}: {error}"[:300]
+def _failure(error: Exception, path: str) -> dict[str, str]:
+    said = f"{type(error).__name__}: {error}".replace(path, "the file")[:300]
     if any(sign in said.lower() for sign in ("malloc", "alloc", "out of memory", "cannot allocate")):
         return {"code": "too_large", "message": _NO_MEMORY}
     return {"code": "corrupt", "message": f"it is damaged ({said})"}
