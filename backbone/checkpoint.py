@@ -19,7 +19,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import CONFIG_MAPPING
 
 from domain.errors import ModelError
+from domain.families import FAMILIES
 from domain.model import ModelSettings
+from domain.names import near
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _UNUSED = ("*.bin", "*.pt", "*.pth", "*.onnx", "*.gguf", "*.msgpack", "*.h5", "onnx/*", "openvino/*")
@@ -128,8 +130,10 @@ def _find(name: str, settings: ModelSettings) -> tuple[Path, str]:
             "elsewhere and give its directory"
         ) from error
     except RepositoryNotFoundError as error:
+        close = near(name, FAMILIES)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ModelError(
-            f"the hub has no repository {name}, or it asks for a login (hf auth login)"
+            f"the hub has no repository {name}, or it asks for a login (hf auth login){hint}"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelError(f"{name} could not be fetched: {error}") from error

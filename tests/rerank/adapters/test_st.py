@@ -20,6 +20,7 @@ PAGES = [
     checkpoints.page("a table of margins", width=300, height=400),
     checkpoints.page("third", width=200, colour="lightgrey"),
 ]
+END = "{{ '<|im_start|>assistant\\n' }}"
 WORDS = {"true_token": "yes", "false_token": "no", "template": checkpoints.RERANKER_TEMPLATE}
 
 
@@ -67,7 +68,7 @@ def test_a_plain_checkpoint_becomes_a_reranker_by_naming_its_words_and_template(
 
 def test_a_plain_checkpoint_without_words_is_refused(tmp_path):
     directory = checkpoints.plain(tmp_path / "m", "qwen3_vl", checkpoints.RERANKER_TEMPLATE)
-    with pytest.raises(ModelError, match="plain vision-language checkpoint.*true_token, false_token"):
+    with pytest.raises(ModelError, match=r"plain vision-language checkpoint.*true_token, false_token"):
         st.load(str(directory), settings=CPU)
 
 
@@ -97,8 +98,7 @@ def test_a_checkpoint_that_scores_a_control_token_is_refused(tmp_path):
     [
         (checkpoints.EMBEDDING_TEMPLATE, r"ends with .* and not with '<\|im_start\|>assistant"),
         (
-            "{%- for m in messages if m.role == 'user' -%}{{ m.content }}{%- endfor -%}"
-            "{{ '<|im_start|>assistant\\n' }}",
+            "{%- for m in messages if m.role == 'user' -%}{{ m.content }}{%- endfor -%}" + END,
             "no place for messages of the roles query and document",
         ),
         ("{{ raise_it( }}", "cannot be rendered"),
