@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -153,6 +154,44 @@ def _asked(
 
 def _logits(answer: Answer) -> dict[PageId, float]:
     return {hit.page: mark.score for hit in answer.hits for mark in hit.trace if mark.stage == MARK}
+
+
+def joined(parts: Mapping[str, Recording]) -> Recording:
+    """Several recordings of the same arms and rerankers as one; questions are named by their part.
+
+    Raises:
+        UsageError: there is none, or the arms or rerankers differ.
+    """
+    several = list(parts.values())
+    if not several or len({(tuple(p.arms), tuple(p.readings)) for p in several}) != 1:
+        raise UsageError(
+            "recordings can be joined if there are any and they have the same arms and rerankers"
+        )
+    if len(several) == 1:
+        return several[0]
+    queries = [
+        replace(query, id=f"{name}:{query.id}")
+        for name, part in parts.items()
+        for query in part.asked.queries
+    ]
+    qrels = {f"{name}:{q}": judged for name, part in parts.items() for q, judged in part.asked.qrels.items()}
+    groups = [f"{name}:{group}" for name, part in parts.items() for group in part.asked.groups]
+    first = several[0]
+    return Recording(
+        Asked(tuple(queries), qrels, tuple(groups), max(part.asked.pages for part in several)),
+        arms={arm: tuple(chain.from_iterable(p.arms[arm] for p in several)) for arm in first.arms},
+        arm_ms={arm: tuple(chain.from_iterable(p.arm_ms[arm] for p in several)) for arm in first.arms},
+        readings={name: _joined_readings(parts, name) for name in first.readings},
+    )
+
+
+def _joined_readings(parts: Mapping[str, Recording], name: str) -> Readings:
+    found = {part: recording.readings[name] for part, recording in parts.items()}
+    return replace(
+        next(iter(found.values())),
+        logits={f"{part}:{query}": read for part, r in found.items() for query, read in r.logits.items()},
+        ms_per_pair=tuple(chain.from_iterable(r.ms_per_pair for r in found.values())),
+    )
 
 
 class ReplayedArm:
