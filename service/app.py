@@ -46,6 +46,7 @@ def create(library: Library, settings: ServiceSettings | None = None) -> FastAPI
             yield
         desk.board.close()
         desk.worker.stop()
+        desk.engine.close()
 
     app = FastAPI(
         title="recto", version="0.1.0", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None

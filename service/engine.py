@@ -8,6 +8,8 @@ from anyio import to_thread
 from library.library import Library
 from library.options import SearchOptions
 from library.results import SearchResult
+from retrieve.encoder import Encoder
+from service.batching import SharedEncoder
 from service.limits import Places
 from service.metrics import Metrics
 from service.settings import ServiceSettings
@@ -22,6 +24,13 @@ class Engine:
         """Work for this library."""
         self._library, self._metrics = library, metrics
         self._places = Places(settings.max_active, settings.max_waiting, metrics)
+        self._shared: list[SharedEncoder] = []
+        library.share_encoder(lambda encoder: self._share(encoder, settings.cache_queries))
+
+    def close(self) -> None:
+        """End the model thread."""
+        for shared in self._shared:
+            shared.close()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do a piece of blocking work in a thread, when there is a place for it.
@@ -31,6 +40,11 @@ class Engine:
         """
         async with self._places.one():
             return await to_thread.run_sync(work)
+
+    def _share(self, encoder: Encoder, cached: int) -> Encoder:
+        shared = SharedEncoder(encoder, self._metrics, cached=cached)
+        self._shared.append(shared)
+        return shared
 
     def search(self, text: str, options: SearchOptions) -> SearchResult:
         """Search and count what each stage took; called in a thread."""

@@ -101,7 +101,8 @@ async def take_in(desk: Desk, view: View, request: Request, *, collection: str) 
 def _accept(view: View, upload: Upload, collection: str, metadata: dict[str, str]) -> UploadAccepted:
     names = {file.path: file.name for file in upload.good}
     job = view.accept(list(names), collection=collection, names=names, metadata=metadata)
-    there = {info.sha256: info for info in view.documents(collection)} if upload.good else {}
+    made = any(info.name == collection for info in view.collections())
+    there = {info.sha256: info for info in view.documents(collection)} if made else {}
     documents = [_became(file, job, there.get(file.sha256)) for file in upload.files]
     return UploadAccepted(job_id=job.id, documents=documents)
 

@@ -1,44 +1,26 @@
 """A running application over a real library with the colour encoder: no model is loaded."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pymupdf
 import pytest
+from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from library.library import Library
-from library.settings import Settings
 from service.app import create
 from service.settings import ServiceSettings
-
-COLOURS = {"red": (1, 0, 0), "green": (0, 0.6, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
-WITHOUT_MODELS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, dpi=50)
+from tests.service.samples import WITHOUT_MODELS
 
 
-def pdf(*pages: tuple[str, str], title: str = "") -> bytes:
-    """A PDF of coloured pages with a line of text each."""
-    document = pymupdf.open()
-    for colour, text in pages:
-        page = document.new_page(width=300, height=400)
-        page.draw_rect(page.rect, color=COLOURS[colour], fill=COLOURS[colour])
-        page.insert_text((30, 60), text, fontsize=14, color=(0, 0, 0))
-    if title:
-        document.set_metadata({"title": title})
-    data: bytes = document.tobytes()
-    document.close()
-    return data
-
-
-def upload(client: TestClient, files: dict[str, bytes], *, collection: str = "demo") -> dict:
-    """Upload files and wait for their job."""
-    parts = [("files", (name, data, "application/pdf")) for name, data in files.items()]
-    answer = client.post(f"/v1/collections/{collection}/documents", files=parts)
-    assert answer.status_code == 202, answer.text
-    job = answer.json()["job_id"]
-    with client.stream("GET", f"/v1/jobs/{job}/events") as events:
-        assert any(line == "event: end" for line in events.iter_lines())
-    return answer.json()
+@pytest.fixture
+def png() -> bytes:
+    out = io.BytesIO()
+    page = Image.new("RGB", (300, 400), (0, 0, 255))
+    ImageDraw.Draw(page).line((0, 0, 300, 400), fill="black", width=3)  # a page of one colour counts as blank
+    page.save(out, "PNG")
+    return out.getvalue()
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""PDFs of plain colours, and an upload that waits for its job."""
+
+from typing import Any
+
+import pymupdf
+from starlette.testclient import TestClient
+
+from library.settings import Settings
+
+COLOURS = {"red": (1, 0, 0), "green": (0, 0.6, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
+WITHOUT_MODELS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, dpi=50)
+
+
+def pdf(*pages: tuple[str, str], title: str = "") -> bytes:
+    """A PDF of coloured pages with a line of text each."""
+    document = pymupdf.open()
+    for colour, text in pages:
+        page = document.new_page(width=300, height=400)
+        page.draw_rect(page.rect, color=COLOURS[colour], fill=COLOURS[colour])
+        page.insert_text((30, 60), text, fontsize=14, color=(0, 0, 0))
+    if title:
+        document.set_metadata({"title": title})
+    data: bytes = document.tobytes()
+    document.close()
+    return data
+
+
+def upload(client: TestClient, files: dict[str, bytes], *, collection: str = "demo") -> dict[str, Any]:
+    """Upload files and wait for their job."""
+    parts = [("files", (name, data, "application/pdf")) for name, data in files.items()]
+    answer = client.post(f"/v1/collections/{collection}/documents", files=parts)
+    assert answer.status_code == 202, answer.text
+    job = answer.json()["job_id"]
+    with client.stream("GET", f"/v1/jobs/{job}/events") as events:
+        assert any(line == "event: end" for line in events.iter_lines())
+    found: dict[str, Any] = answer.json()
+    return found
