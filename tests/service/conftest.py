@@ -18,7 +18,9 @@ from tests.service.samples import WITHOUT_MODELS
 def png() -> bytes:
     out = io.BytesIO()
     page = Image.new("RGB", (300, 400), (0, 0, 255))
-    ImageDraw.Draw(page).line((0, 0, 300, 400), fill="black", width=3)  # a page of one colour counts as blank
+    pen = ImageDraw.Draw(page)  # a page of one colour alone counts as blank
+    for y in range(20, 200, 12):
+        pen.line((20, y, 280, y), fill="black", width=4)
     page.save(out, "PNG")
     return out.getvalue()
 
