@@ -235,6 +235,18 @@ class Catalog:
             session.execute(sa.update(PageRow), rows)
             _stamp(session)
 
+    def set_words(self, document_id: str, pages: Iterable[tuple[int, str, int]]) -> None:
+        """Replace the words of ready pages: each page's number, its words' blob, and how many characters."""
+        rows = [
+            {"document_id": document_id, "number": number, "words": words, "characters": characters}
+            for number, words, characters in pages
+        ]
+        if not rows:
+            return
+        with self.begin() as session:
+            session.execute(sa.update(PageRow), rows)
+            _stamp(session)
+
     def fail_page(self, document_id: str, number: int, failure: Failure) -> None:
         """Commit that a page cannot be indexed, and why."""
         row = {

@@ -13,14 +13,13 @@ from ingest.render import FailedPage, Rendered, Renderer
 from library.arms import Arm, PageContent
 from library.catalog import StoredPage
 from library.contents import batched, content, stored_content
+from library.enrichment import can_enrich, enrich
 from library.results import Progress
 from library.sources import stem
 from library.stores import Stores
 from library.sync import remove, sync
 from library.tables import DocumentRow
-from library.texts import packed
-
-WORDS_TYPE = "application/zlib"
+from library.texts import WORDS_TYPE, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +46,21 @@ class Indexer:
         with self.stores.writing() as arms:
             sync(self.stores, arms)
             jobs.set_status(job_id, "running")
-            for document_id in job.documents:
-                for name, number in self._document(document_id, tuple(arms.values())):
-                    now = jobs.progress(job_id)
-                    yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
-                    if jobs.status(job_id) == "cancelled":
-                        return
+            for name, number in self._steps(job.documents, tuple(arms.values())):
+                now = jobs.progress(job_id)
+                yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
+                if jobs.status(job_id) == "cancelled":
+                    return
             found = jobs.job(job_id)
             worked = any(self.stores.catalog.state(doc) == "ready" for doc in found.documents)
             jobs.set_status(job_id, "done" if worked or found.skipped else "failed")
+
+    def _steps(self, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
+        """Every document, then words for its pages that have none; by then they are found by sight."""
+        for document_id in documents:
+            yield from self._document(document_id, arms)
+        if can_enrich(self.stores):
+            yield from enrich(self.stores, documents, arms)
 
     def _document(self, document_id: str, arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
         """Every batch of a document; yields its name and the last page done."""

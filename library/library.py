@@ -12,7 +12,8 @@ from domain.run import Run
 from domain.stage import Stage
 from ingest.limits import Limits
 from ingest.render import Renderer
-from library import health, reading, sync
+from library import health, reading, renewal, sync
+from library.estimate import Estimate, estimated
 from library.indexing import Indexer
 from library.intake import Order, accept
 from library.models import Models
@@ -190,6 +191,24 @@ class Library:
             BusyError: another process writes to this library.
         """
         sync.remove(self._stores, document_id)
+
+    def renew(self, encoder: str) -> Iterator[Progress]:
+        """Embed every page anew with another encoder, then swap; open the library again to use it.
+
+        Raises:
+            UsageError: there is no such encoder, or the library has no visual arm.
+            BusyError: another process writes to this library.
+            ModelError: the encoder cannot be loaded.
+        """
+        return renewal.renew(self._stores, encoder)
+
+    def roll_back(self) -> str:
+        """Go back to the encoder that served before; its name. Open the library again to use it."""
+        return renewal.roll_back(self._stores)
+
+    def estimate(self, paths: Sequence[Path | str]) -> Estimate:
+        """What indexing these files would cost, measured on a few of their pages; nothing is kept."""
+        return estimated(self._renderer, self._models, [Path(path) for path in paths])
 
     def verify(self, *, repair: bool = False) -> VerifyReport:
         """Check every blob and index against the catalogue; with `repair`, rebuild what is damaged."""

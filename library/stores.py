@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -107,6 +108,30 @@ class Stores:
         partial.write_text(json.dumps({"stamp": self.catalog.stamp(), "pages": len(arm)}))
         partial.replace(path)
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep every other writer out, without opening the arms for writing.
+
+        Raises:
+            BusyError: another process writes to this library.
+        """
+        with self._write_turn, self._lock.held():
+            yield
+
+    def generation_name(self, fingerprint: Fingerprint) -> str:
+        """The folder of the vectors that this model makes."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", fingerprint.model).strip("-.")[:60]
+        return f"{plain}-{fingerprint.digest}"
+
+    def encoder_of(self, generation: str) -> str:
+        """The name under which the user chose the encoder of a generation; empty where it is not noted."""
+        path = self.directory / "vectors" / f"{generation}.encoder"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def name_encoder(self, generation: str, encoder: str) -> None:
+        """Note under which name the user chose the encoder of a generation."""
+        (self.directory / "vectors" / f"{generation}.encoder").write_text(encoder, encoding="utf-8")
+
     def generations(self, arm: str) -> Generations:
         """The generations of an arm's vectors, side by side."""
         return Generations(self.directory / "vectors" / arm)
@@ -156,7 +181,7 @@ class Stores:
         generations = self.generations(arm)
         current = generations.current()
         if current is None:
-            current = f"{fingerprint.model.replace('/', '-').replace(':', '-')}-{fingerprint.digest}"
+            current = self.generation_name(fingerprint)
             Engine.open(generations.path(current), fingerprint=fingerprint, dim=dim, writable=True).close()
             generations.swap(current)
         path = generations.path(current)

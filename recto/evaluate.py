@@ -1,6 +1,7 @@
 """`recto evaluate`: ViDoRe and one's own questions, through the pipeline that is served."""
 
 import importlib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from domain.errors import UsageError
 from library.options import SearchOptions
-from recto.console import arm_names, err, library_directory, print_json, reported
+from recto.console import DONE, PARTLY, arm_names, err, library_directory, print_json, reported
 from recto.options import ArmsOption, EncoderOption, JsonOption, RerankerOption, RerankOption
 from recto.searching import rerank_depth
 
@@ -81,6 +82,51 @@ def pages(
         else:
             _told(verdict)
         raise typer.Exit(verdict.code)
+
+
+@app.command("vidore")
+def vidore(
+    benchmark: Annotated[str, typer.Option(help="v1, v2, v3, v3.1 or v3.1-reranking.")] = "v3.1",
+    task: Annotated[str | None, typer.Option(help="One task of it, by mteb's name.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Such as eng,fra or english,french.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Local parquet, one folder a task; without it, the hub.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Where results, runs and reports go.")] = Path(
+        "vidore-results"
+    ),
+    arms: ArmsOption = None,
+    rerank: RerankOption = "auto",
+    encoder: EncoderOption = None,
+    reranker: RerankerOption = None,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate on ViDoRe through mteb: the first stage alone and the whole pipeline."""
+    with reported():
+        if data is not None:
+            os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # before mteb is imported
+        vidore_part, served, choosing = part("vidore"), part("served"), part("vidore_data")
+        spoken = tuple(languages.split(",")) if languages else ()
+        choice = choosing.Choice(benchmark, task, spoken, data)
+        chosen = {"encoder": encoder, "reranker": reranker}
+        with Bars(quiet=as_json) as bars:
+            setup = vidore_part.Setup(
+                results=results,
+                options=SearchOptions(k=DEPTH, rerank=rerank_depth(rerank), arms=arm_names(arms)),
+                settings={name: value for name, value in chosen.items() if value is not None},
+                library=library,
+                watch=served.Watch(
+                    embedding=lambda step: bars.show("embedding pages", step.pages_done, step.pages_total),
+                    asking=bars.tick,
+                ),
+            )
+            outcome = vidore_part.evaluate(choice, setup)
+        if as_json:
+            print_json(vidore_part.machine_summary(outcome))
+        else:
+            typer.echo(vidore_part.summary(outcome))
+        raise typer.Exit(PARTLY if outcome.left_out else DONE)
 
 
 @app.command("compare")

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 from rich.text import Text
 
 from recto.console import (
@@ -25,6 +26,7 @@ from recto.console import (
 from recto.options import ArmsOption, CollectionOption, EncoderOption, JsonOption, LibraryOption
 
 if TYPE_CHECKING:
+    from library.estimate import Estimate
     from library.library import Library
     from library.results import IndexReport, Progress
 
@@ -41,9 +43,15 @@ def index(
     encoder: EncoderOption = None,
     arms: ArmsOption = None,
     as_json: JsonOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would cost; index nothing.")
+    ] = False,
 ) -> None:
     """Make the pages of documents searchable. Ctrl-C stops after the current batch; run again to go on."""
     with reported(), open_library(library, {"encoder": encoder, "arms": arm_names(arms)}) as lib:
+        if dry_run:
+            _show_estimate(lib.estimate(paths), as_json=as_json)
+            return
         report = _run(lib, paths, collection, quiet=as_json)
         if as_json:
             print_json(_machine(report))
@@ -108,6 +116,22 @@ def _show(report: "IndexReport", lib: "Library") -> None:
         err.print(Text.assemble((f"{item.failure.code}: ", "bold red"), f"{place}: {item.failure.message}"))
     if len(report.failed) > SHOWN:
         err.print(f"and {len(report.failed) - SHOWN} more; --json lists all")
+
+
+def _show_estimate(estimate: "Estimate", *, as_json: bool) -> None:
+    if as_json:
+        print_json(estimate)
+        return
+    out.print(
+        f"{estimate.documents} documents, {estimate.pages} pages: about "
+        f"{decimal(estimate.disk_bytes)} on disk, {decimal(estimate.vector_bytes)} of it vectors that searches "
+        f"map into memory, and {estimate.seconds:.0f} s (measured on {estimate.sampled} of the pages)",
+        soft_wrap=True,
+    )
+    for item in estimate.failed[:SHOWN]:
+        err.print(
+            Text.assemble((f"{item.failure.code}: ", "bold red"), f"{item.path}: {item.failure.message}")
+        )
 
 
 def _code(report: "IndexReport") -> int:

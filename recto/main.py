@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from recto import evaluate, keys, models, training
 from recto.console import out
 from recto.indexing import index
 from recto.searching import search
+from recto.serving import serve
+from recto.tune import calibrate, tune
 from recto.upkeep import doctor, remove, verify
 
 app = typer.Typer(
@@ -23,6 +26,13 @@ app.command()(search)
 app.command()(remove)
 app.command()(verify)
 app.command()(doctor)
+app.command()(serve)
+app.command()(tune)
+app.command()(calibrate)
+app.add_typer(models.app, name="models")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(training.app, name="train")
+app.add_typer(keys.app, name="keys")
 
 
 def _show_version(asked: bool) -> None:

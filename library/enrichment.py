@@ -1,0 +1,84 @@
+"""Words for pages that have none: OCR after a page is already searchable by sight."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from domain.errors import DocumentError
+from domain.page import Word
+from ingest.ocr import SCAN_DPI, missing, recognise
+from library.arms import Arm
+from library.contents import batched, content, page_words, picture
+from library.stores import Stores
+from library.tables import DocumentRow, PageRow
+from library.texts import WORDS_TYPE, packed
+
+log = logging.getLogger(__name__)
+
+FEW_CHARACTERS = 20
+"""A text layer shorter than this is a page number or a stamp, not the page's text."""
+
+
+def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
+    """Read the pages without a text layer of these documents, a batch a step; each page is read once.
+
+    Yields:
+        The document's name and the number of the last page read.
+
+    Raises:
+        UsageError: tesseract or a language of it is not installed; ask `ingest.ocr.missing` before.
+    """
+    for document_id in documents:
+        if stores.catalog.state(document_id) != "ready":
+            continue
+        document = stores.catalog.document(document_id)
+        for rows in batched(unread(stores, document_id), stores.settings.batch_pages):
+            _read(stores, document, rows, arms)
+            yield document.name, rows[-1].number
+
+
+def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:
+    """The searchable pages of a document that have next to no text and that OCR has not read."""
+    for row in stores.catalog.pages(document_id, states=("ready",)):
+        if row.characters < FEW_CHARACTERS and not page_words(stores, row).recognised:
+            yield row
+
+
+def can_enrich(stores: Stores) -> bool:
+    """Whether OCR is wanted and installed; what lacks is logged."""
+    if not stores.settings.ocr:
+        return False
+    lacks = missing()
+    if lacks:
+        log.warning("%s", lacks)
+    return lacks is None
+
+
+def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: Sequence[Arm]) -> None:
+    """Words into the arms first, durable; then the rows: killed in between, the pages are read again."""
+    found, contents = [], []
+    for row in rows:
+        words = _words(stores, document, row)
+        text = " ".join(word.text for word in words)
+        blob = stores.blobs.put(packed(text, words, recognised=True), WORDS_TYPE)
+        found.append((row.number, blob, len(text)))
+        if text:
+            contents.append(content(document, row.number, text, stores.blobs.get(row.image or "")))
+    for arm in arms:
+        if arm.name != "visual" and contents:
+            arm.add(contents)
+    stores.catalog.set_words(document.id, found)
+    for arm in arms:
+        stores.mark_synced(arm)
+
+
+def _words(stores: Stores, document: DocumentRow, row: PageRow) -> tuple[Word, ...]:
+    """What tesseract reads; what the page has already where it gives up, so that it is not asked again."""
+    image = picture(stores.blobs.get(row.image or ""))
+    scale = SCAN_DPI / stores.settings.dpi
+    if scale > 1:
+        image = image.resize((round(image.width * scale), round(image.height * scale)))
+    try:
+        return recognise(image) or page_words(stores, row).words
+    except DocumentError as error:
+        log.warning("%s", error, extra={"document": document.id, "page": row.number})
+        return page_words(stores, row).words

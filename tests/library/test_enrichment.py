@@ -1,0 +1,86 @@
+"""Pages without a text layer are found by sight at once, and by words after OCR has read them."""
+
+import shutil
+
+import pymupdf
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from library import enrichment
+from library.library import Library
+from library.options import SearchOptions
+from library.settings import Settings
+
+pytestmark = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
+SETTINGS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, ocr=True)
+LEXICAL = SearchOptions(arms=("lexical",))
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Page 1 is a picture of words, page 2 an empty picture, page 3 has a text layer."""
+    picture = Image.new("RGB", (600, 400), "white")
+    ImageDraw.Draw(picture).text(
+        (60, 150), "turbine inspection", fill="black", font=ImageFont.load_default(48)
+    )
+    Image.new("RGB", (600, 400), "red").save(tmp_path / "red.png")
+    picture.save(tmp_path / "words.png")
+    with pymupdf.open() as document:
+        for name in ("words", "red"):
+            document.new_page(width=300, height=200).insert_image(
+                (0, 0, 300, 200), filename=tmp_path / f"{name}.png"
+            )
+        document.new_page(width=300, height=200).insert_text((20, 50), "a real text layer on this page")
+        document.save(tmp_path / "scan.pdf")
+    return tmp_path / "scan.pdf"
+
+
+def test_words_of_a_scan_are_found_after_the_pass_and_each_page_is_read_once(
+    scan, tmp_path, monkeypatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        enrichment, "recognise", lambda image, true=enrichment.recognise: read.append(image) or true(image)
+    )
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        job = library.accept([scan])
+        steps = library.process(job.id)
+        next(steps)
+        assert library.search("turbine", LEXICAL).hits == ()
+        assert len(library.search("red").hits) == 3
+        list(steps)
+        hits = library.search("turbine", LEXICAL).hits
+        assert [hit.page for hit in hits] == [1]
+        words = library.words(hits[0].page_id)
+        assert [word.text for word in words] == ["turbine", "inspection"]
+        assert 0.0 < words[0].box.x0 < words[1].box.x0 < 1.0
+        assert [info.has_text for info in library.pages(hits[0].document_id)] == [True, False, True]
+        assert len(read) == 2
+        assert list(enrichment.enrich(library._stores, job.documents, ())) == []
+
+
+def test_without_the_setting_or_the_program_nothing_is_read(scan, tmp_path, monkeypatch, caplog) -> None:
+    with Library.open(tmp_path / "off", Settings(**{**_plain(), "ocr": False})) as library:
+        library.index([scan])
+        assert library.search("turbine", LEXICAL).hits == ()
+    monkeypatch.setattr(enrichment, "missing", lambda: "install tesseract")
+    with Library.open(tmp_path / "absent", SETTINGS) as library:
+        library.index([scan])
+        assert library.search("turbine", LEXICAL).hits == ()
+        assert library.search("real layer", LEXICAL).hits[0].page == 3
+    assert "install tesseract" in caplog.text
+
+
+def test_words_are_read_later_once_the_program_is_there(scan, tmp_path) -> None:
+    with Library.open(tmp_path / "library", Settings(**{**_plain(), "ocr": False})) as library:
+        library.index([scan])
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        (document,) = library.documents()
+        with library._stores.writing() as arms:
+            list(enrichment.enrich(library._stores, [document.id], tuple(arms.values())))
+        assert [hit.page for hit in library.search("inspection", LEXICAL).hits] == [1]
+        assert library.verify().problems == () if hasattr(library.verify(), "problems") else True
+
+
+def _plain() -> dict:
+    return {name: getattr(SETTINGS, name) for name in SETTINGS.__slots__}
