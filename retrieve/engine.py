@@ -13,6 +13,7 @@ from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId
 from domain.run import ranked
 from retrieve.encoder import Vectors
+from retrieve.first_stage_cache import FirstStageCache
 from retrieve.maxsim import Scorer
 from retrieve.segment import PageRecord
 from retrieve.tokens import Damage, Snapshot, TokenStore
@@ -23,12 +24,14 @@ class EngineOptions:
     """How an engine searches.
 
     Attributes:
-        pooled: vectors a page in the first stage.
-        candidates: pages that are scored exactly, at least.
+        pooled: vectors a page in the first stage, at most.
+        candidates: pages that are scored exactly, at least; four times k where that is more.
+        exact_rows: so many page vectors are simply all compared; beyond, the first stage chooses pages.
     """
 
-    pooled: int = 32
-    candidates: int = 256
+    pooled: int = 64
+    candidates: int = 300
+    exact_rows: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class Engine:
         """Use `Engine.open` instead."""
         self._store = store
         self._options = options
+        self._cache = FirstStageCache(store, pooled=options.pooled, exact_rows=options.exact_rows)
+        if store.writable:
+            self._cache.maintain()
 
     @classmethod
     def open(
@@ -91,6 +97,7 @@ class Engine:
             (page, PageRecord.of(page, 0, own) if len(own.rows) else None)
             for page, own in zip(pages, vectors, strict=True)
         ])  # fmt: skip
+        self._cache.maintain()
 
     def remove(self, pages: Sequence[PageId]) -> None:
         """Forget pages; unknown ones are ignored; durable on return."""
@@ -115,6 +122,9 @@ class Engine:
         positions = _eligible(snapshot, within)
         if k <= 0 or not len(positions):
             return ()
+        wanted = max(self._options.candidates, 4 * k)
+        if len(positions) > wanted and snapshot.lengths[positions].sum() > self._options.exact_rows:
+            positions = self._cache.candidates(snapshot, query, positions, wanted)
         return _best(snapshot, positions, _scored(snapshot, scorer, positions), k)
 
     nearest = search
@@ -142,15 +152,19 @@ class Engine:
 
     def refresh(self) -> bool:
         """Take up what another process committed; says whether anything changed."""
-        return self._store.refresh()
+        changed = self._store.refresh()
+        self._cache.refresh()
+        return changed
 
     def verify(self, *, full: bool) -> tuple[Damage, ...]:
         """What is damaged: in files' heads and tables, and with `full` in every page's vectors."""
-        return self._store.verify() if full else self._store.snapshot.damage
+        found = self._store.verify() if full else self._store.snapshot.damage
+        return found + self._cache.verify()
 
     def rebuild(self) -> None:
         """Forget damaged pages (`pages` then lacks them, embed them again) and build every cache anew."""
         self._store.drop_damaged()
+        self._cache.rebuild()
 
     def compact(self) -> None:
         """Rewrite segments that hold removed pages: what was removed leaves the disk."""
@@ -162,8 +176,8 @@ class Engine:
         return Sizes(
             pages=len(snapshot.names),
             vectors=int(snapshot.lengths.sum()),
-            disk_bytes=sum(segment.bytes for segment in snapshot.segments),
-            memory_bytes=snapshot.uids.nbytes + snapshot.places.nbytes,
+            disk_bytes=sum(segment.bytes for segment in snapshot.segments) + self._cache.disk_bytes(),
+            memory_bytes=snapshot.uids.nbytes + snapshot.places.nbytes + self._cache.memory_bytes(),
         )
 
     def close(self) -> None:

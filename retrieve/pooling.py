@@ -5,28 +5,44 @@ import torch
 
 from retrieve.encoder import Floats
 
-ROUNDS = 4
+ROUNDS = 2
 
 
 def pooled(rows: Floats, count: int) -> Floats:
     """Group a page's vectors around `count` centres and return the centres, (count, dim) unit rows.
 
-    Spherical k-means from centres spread along the reading order: neighbours on a page look alike, so
-    a few rounds settle. It depends on the page alone. Pages of at most `count` vectors stay as they are.
+    Centres start at the vectors that are farthest from those already chosen, so that what stands on a page
+    once keeps a vector of its own, and two rounds of spherical k-means move them to the middle of their
+    groups. It depends on the page alone. Pages of at most `count` vectors stay as they are.
+
+    On pages of 700 vectors this keeps as many of the exact best pages among the first hundred as Ward's
+    clustering (docs/decisions/0021), in an eighth of its time.
 
     Args:
         rows: (n, dim) float32, unit rows.
         count: how many vectors to keep; at least 1.
+
+    Source: Gonzalez, 1985 (farthest first); Dhillon & Modha, 2001 (spherical k-means).
     """
     if len(rows) <= count:
         return rows
     tokens = torch.from_numpy(np.ascontiguousarray(rows))
-    starts = torch.arange(count) * len(rows) // count
-    centres = tokens[starts]
+    centres = tokens[_spread(tokens, count)]
     for _ in range(ROUNDS):
         owner = (tokens @ centres.t()).argmax(dim=1)
         sums = torch.zeros_like(centres).index_add_(0, owner, tokens)
         norms = sums.norm(dim=1, keepdim=True)
+        # a group of opposite vectors has no direction, and an empty one no members: it keeps its centre
         centres = torch.where(norms > 1e-6, sums / norms.clamp_min(1e-6), centres)
     result: Floats = centres.numpy()
     return result
+
+
+def _spread(tokens: torch.Tensor, count: int) -> list[int]:
+    similar = (tokens @ tokens.t()).numpy()
+    chosen = [0]
+    nearest = similar[0].copy()
+    for _ in range(count - 1):
+        chosen.append(int(nearest.argmin()))
+        np.maximum(nearest, similar[chosen[-1]], out=nearest)
+    return chosen

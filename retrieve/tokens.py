@@ -140,6 +140,8 @@ class TokenStore:
         """
         with self._mutex:
             self._writing()
+            if not any(record is not None or page in self.snapshot.position for page, record in records):
+                return
             manifest = self._without({page for page, _ in records})
             kept = [
                 replace(record, uid=manifest.next_uid + number)

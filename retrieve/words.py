@@ -25,7 +25,11 @@ _STOP_WORDS = (
     "in into is it its itself just me more most my no nor not of off on once only or other our out over own "
     "per please same shall she should so some such than that the their them then there these they this "
     "those through to too under until up upon us was we were what when where which while who whom whose why "
-    "will with would you your"
+    "will with would you your "
+    # what a question says of itself and not of what it looks for
+    "according analyst answer answered answers assume based document documents following follows give given "
+    "information list mentioned page pages provide question questions response say says show shown shows "
+    "use used using"
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 
