@@ -43,9 +43,9 @@ def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:
             yield row
 
 
-def can_enrich(stores: Stores) -> bool:
-    """Whether OCR is wanted and installed; what lacks is logged."""
-    if not stores.settings.ocr:
+def can_enrich(stores: Stores, documents: Sequence[str]) -> bool:
+    """Whether OCR is wanted, has something to read, and is installed; what lacks is logged."""
+    if not stores.settings.ocr or not any(next(unread(stores, doc), None) for doc in documents):
         return False
     lacks = missing()
     if lacks:

@@ -59,7 +59,7 @@ class Indexer:
         """Every document, then words for its pages that have none; by then they are found by sight."""
         for document_id in documents:
             yield from self._document(document_id, arms)
-        if can_enrich(self.stores):
+        if can_enrich(self.stores, documents):
             yield from enrich(self.stores, documents, arms)
 
     def _document(self, document_id: str, arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,177 @@
+"""What arms, fusion, reranking depth, blend and margin give on labelled questions, and how late answers are.
+
+    .venv/bin/python -m benchmarks.rerank FOLDER... [--recording FILE]
+
+Writes `benchmarks/results/rerank.json` and puts its tables into `docs/reranking.md`. A recording keeps what
+arms and reranker said, so that a second call sweeps without asking them again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from domain.errors import UsageError
+from evaluation import calibrate as calibrating
+from evaluation import provenance, tune_report
+from evaluation.calibrate import Calibrated, calibrate
+from evaluation.folder import read_folder
+from evaluation.recording import Recording
+from evaluation.tune import Tuning, settings_of, tune
+from evaluation.tune_verbs import Labels, Watch, recorded
+from evaluation.verbs import cache_directory
+from library.library import Library
+from library.options import SearchOptions
+from library.settings import Settings
+
+RESULTS = Path(__file__).parent / "results" / "rerank.json"
+DOCS = Path(__file__).parent.parent / "docs" / "reranking.md"
+START, END = "<!-- figures: benchmarks/results/rerank.json -->", "<!-- end of figures -->"
+BUDGETS_MS = (50.0, 100.0, 200.0, 400.0, 800.0)
+_RECORDING = TypeAdapter(Recording)
+
+
+def main() -> None:
+    given = _arguments()
+    if given.docs:
+        DOCS.write_text(filled(DOCS.read_text(), json.loads(RESULTS.read_text())))
+        return
+    if not given.folders:
+        print("give folders with pdfs/, queries.jsonl and qrels.tsv; nothing to measure without them")
+        return
+    started = time.time()
+    settings = Settings().changed({"ocr": given.ocr, "reranker": given.reranker})
+    found: dict[str, Any] = {"data": [folder.name for folder in given.folders]}
+    for bound in (False, True):
+        recording = _recorded(given, settings, bound=bound)
+        tuning = tune(recording, settings)
+        print(tune_report.markdown(tuning), flush=True)
+        name = "within the document" if bound else "whole collection"
+        found[name] = json.loads(tune_report.as_json(tuning))
+        if not bound and recording.readings:
+            chosen = replace(settings_of(tuning.recommended, settings), reranker=given.reranker)
+            found["calibration"] = _calibration(recording, chosen)
+    if given.reranker != "none":
+        found["deadline"] = deadline(given.folders[0], settings)
+    found["reranker"] = given.reranker
+    found["provenance"] = {
+        "commit": provenance.commit(),
+        "created": provenance.now(),
+        "hardware": dict(provenance.hardware()),
+        "seconds": round(time.time() - started),
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    DOCS.write_text(filled(DOCS.read_text(), found))
+
+
+def deadline(folder: Path, settings: Settings) -> list[dict[str, float]]:
+    """How late answers are under several budgets: milliseconds beyond the budget, and pages reranked."""
+    files = read_folder(folder)
+    questions = [question.text for question in files.questions]
+    rows = []
+    with Library.open(cache_directory(files, settings), settings) as library:
+        for question in questions[:10]:
+            library.search(question, SearchOptions(budget_ms=1000.0))  # learns what a pair costs
+        for budget_ms in BUDGETS_MS:
+            late, depths = [], []
+            for question in questions:
+                result = library.search(question, SearchOptions(budget_ms=budget_ms))
+                late.append(max(0.0, result.timings_ms["total"] - budget_ms))
+                depths.append(result.reranked)
+            p50, p95, p99 = (float(x) for x in np.percentile(late, [50, 95, 99]))
+            depth = float(np.median(depths))
+            rows.append({"budget_ms": budget_ms, "p50": p50, "p95": p95, "p99": p99, "depth": depth})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def tables(found: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    parts = []
+    for name in ("whole collection", "within the document"):
+        tuning: Tuning = tune_report.from_json(json.dumps(found[name]))
+        parts.append(f"### {', '.join(found['data'])}: {name}\n\n{tune_report.markdown(tuning)}")
+    if "calibration" in found:
+        read: Calibrated = TypeAdapter(Calibrated).validate_python(found["calibration"])
+        parts.append(f"### Calibration\n\n{calibrating.markdown(read)}")
+    if "deadline" in found:
+        rows = [
+            "| budget ms | p50 ms late | p95 | p99 | pages reranked (median) |",
+            "|---:|---:|---:|---:|---:|",
+        ]
+        rows += [
+            f"| {row['budget_ms']:g} | {row['p50']:.1f} | {row['p95']:.1f} | {row['p99']:.1f} | {row['depth']:g} |"
+            for row in found["deadline"]
+        ]
+        parts.append("### How late answers are\n\n" + "\n".join(rows))
+    made = found["provenance"]
+    parts.append(
+        f"Measured at `{made['commit']}` on {made['hardware']['cpu']}, {made['hardware']['cores']} cores, "
+        f"in {made['seconds']} s, {made['created']}."
+    )
+    return "\n\n".join(parts)
+
+
+def filled(text: str, found: dict[str, Any]) -> str:
+    """The document with the figures between its marks."""
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{tables(found)}\n\n{END}{after}"
+
+
+def _calibration(recording: Recording, settings: Settings) -> dict[str, Any] | None:
+    try:
+        return json.loads(calibrating.as_json(calibrate(recording, settings, depth=settings.rerank_depth)))
+    except UsageError as error:
+        print(error)
+        return None
+
+
+def _recorded(given: argparse.Namespace, settings: Settings, *, bound: bool) -> Recording:
+    path = Path(f"{given.recording}.{'within' if bound else 'whole'}.json") if given.recording else None
+    if path and path.exists():
+        return _RECORDING.validate_json(path.read_bytes())
+    labels = Labels(tuple(given.folders), bound=bound, read_depth=given.depth)
+    names = [] if given.reranker == "none" else [given.reranker]
+    watch = Watch(
+        embedding=_counted(lambda step: f"{step.document}: {step.pages_done}/{step.pages_total}", 20),
+        asking=_counted(lambda name: f"asking {name}", 50),
+    )
+    recording = recorded(labels, settings, rerankers=names, watch=watch)
+    if path:
+        path.write_bytes(_RECORDING.dump_json(recording))
+    return recording
+
+
+def _counted(text: Callable[[Any], str], every: int) -> Callable[[Any], None]:
+    calls = iter(range(1_000_000_000))
+
+    def show(value: Any) -> None:
+        if next(calls) % every == 0:
+            print(text(value), flush=True)
+
+    return show
+
+
+def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--recording", help="prefix of the files that keep the recordings")
+    parser.add_argument("--reranker", default="builtin")
+    parser.add_argument(
+        "--depth", type=int, default=200, help="pages that the reranker reads of each question"
+    )
+    parser.add_argument("--ocr", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--docs", action="store_true", help="only put the stored figures into the document")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
