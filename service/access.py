@@ -19,6 +19,7 @@ from library.results import (
 )
 from service.keys import SCOPES, Key, Scope
 from service.problems import ProblemError
+from service.thumbnails import Thumbnails
 
 Search = Callable[[str, SearchOptions], SearchResult]
 
@@ -67,6 +68,7 @@ class View:
         caller: Caller,
         *,
         search: Search | None = None,
+        thumbnails: Thumbnails | None = None,
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Look at the library with this caller's eyes.
@@ -75,10 +77,11 @@ class View:
             library: what is looked at.
             caller: whose eyes.
             search: the shared engine's way of asking.
+            thumbnails: pictures that were scaled before.
             turn: what is held while the library is written to, so that a running job makes room.
         """
         caller.need("read")
-        self._library, self._turn = library, turn
+        self._library, self._turn, self._thumbnails = library, turn, thumbnails
         self._search = search or library.search
         self.caller = caller
 
@@ -133,7 +136,12 @@ class View:
 
     def image(self, page_id: str, *, width: int | None = None) -> Picture:
         """A page's picture, at most `width` pixels wide, or NotFoundError."""
-        return self._library.image(self.page(page_id).id, width=width)
+        page = self.page(page_id)
+        kept = self._thumbnails.get(page, width) if self._thumbnails else None
+        found = kept or self._library.image(page.id, width=width)
+        if self._thumbnails and kept is None and width is not None:
+            self._thumbnails.put(page, width, found)
+        return found
 
     def text(self, page_id: str) -> str:
         """A page's text layer, empty where it has none, or NotFoundError."""

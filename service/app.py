@@ -20,6 +20,7 @@ from service.middleware import Envelope, Gate
 from service.problems import Problem, install
 from service.routes import documents, jobs, models, operation, pages, search
 from service.settings import ServiceSettings
+from service.thumbnails import Thumbnails
 from service.uploads import sweep
 from service.warmth import Warmth
 from service.web import reports, views
@@ -76,6 +77,7 @@ def _desk(library: Library, settings: ServiceSettings) -> Desk:
         worker=worker,
         engine=Engine(library, settings, metrics),
         warmth=Warmth(library),
+        thumbnails=Thumbnails(settings.cache_image_bytes),
         uploads=sweep(library.directory),
     )
 

@@ -14,6 +14,7 @@ from service.keys import KeyRing
 from service.metrics import Metrics
 from service.problems import ProblemError
 from service.settings import ServiceSettings
+from service.thumbnails import Thumbnails
 from service.warmth import Warmth
 from service.worker import Worker
 
@@ -30,11 +31,18 @@ class Desk:
     worker: Worker
     engine: Engine
     warmth: Warmth
+    thumbnails: Thumbnails
     uploads: Path
 
     def view(self, caller: Caller) -> View:
         """The library as this caller sees it."""
-        return View(self.library, caller, search=self.engine.search, turn=self.worker.paused)
+        return View(
+            self.library,
+            caller,
+            search=self.engine.search,
+            thumbnails=self.thumbnails,
+            turn=self.worker.paused,
+        )
 
 
 def desk_of(request: Request) -> Desk:

@@ -30,6 +30,7 @@ class ServiceSettings:
         max_waiting: requests that may wait for one of those places before the next is turned away.
         heartbeat_s: seconds between signs of life in an event stream.
         cache_queries: encoded queries kept.
+        cache_image_bytes: scaled page pictures kept in memory.
         reports: where evaluation reports lie; None means `reports` in the library's directory.
     """
 
@@ -49,6 +50,7 @@ class ServiceSettings:
     max_waiting: int = 256
     heartbeat_s: float = 15.0
     cache_queries: int = 4096
+    cache_image_bytes: int = 64 * MIB
     reports: Path | None = None
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Fills the templates; every page has one frame and one set of filters."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from service.problems import ProblemError
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
+_LEADERS = re.compile(r"\s*(?:[.·_\-–—]\s?){4,}\s*")
 _STEPS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -55,7 +57,14 @@ def environment() -> Environment:
     """The templates; a name that is not given is an error, and everything is escaped."""
     found = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     found.trim_blocks = found.lstrip_blocks = True
-    found.filters |= {"size": size, "count": count, "ms": milliseconds, "segment": segment, "query": query}
+    found.filters |= {
+        "size": size,
+        "count": count,
+        "ms": milliseconds,
+        "segment": segment,
+        "query": query,
+        "tidy": tidy,
+    }
     return found
 
 
@@ -75,6 +84,11 @@ def count(value: int, one: str, many: str = "") -> str:
 def milliseconds(value: float) -> str:
     """A duration for people: `34 ms`, `1.2 s`."""
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def tidy(text: str) -> str:
+    """Text for reading: rows of dots and lines, as in tables of contents, become one ellipsis."""
+    return _LEADERS.sub(" … ", text)
 
 
 def segment(text: str) -> str:

@@ -6,7 +6,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from domain.errors import RectoError
+from domain.errors import RectoError, UsageError
 from domain.page import page_id as named
 from library.options import SearchOptions
 from library.results import SearchResult
@@ -121,11 +121,20 @@ async def viewer(
     info = await to_thread.run_sync(view.page, named(document_id, number))
     pages = await to_thread.run_sync(view.pages, document_id)
     text = await to_thread.run_sync(view.text, info.id)
-    evidence = None
+    evidence, failed = None, ""
     if asked.q.strip() and asked.why:
-        evidence = await desk.engine.run(lambda: view.evidence(info.id, asked.q.strip()))
+        try:
+            evidence = await desk.engine.run(lambda: view.evidence(info.id, asked.q.strip()))
+        except UsageError as error:  # a library without a visual arm still has pages to show
+            failed = str(error)
     around = [page for page in pages if abs(page.number - number) <= 3]
-    values: dict[str, Any] = {"info": info, "total": len(pages), "around": around, "text": text}
+    values: dict[str, Any] = {
+        "info": info,
+        "total": len(pages),
+        "around": around,
+        "text": text,
+        "failed": failed,
+    }
     cells = evidence.cells[:_CELLS] if evidence else ()
     place = Place("viewer.html", f"{info.document}, page {number}", "search")
     return render(request, place, **values, asked=asked, evidence=evidence, cells=cells)

@@ -17,10 +17,8 @@ from tests.service.samples import WITHOUT_MODELS
 @pytest.fixture
 def png() -> bytes:
     out = io.BytesIO()
-    page = Image.new("RGB", (300, 400), (0, 0, 255))
-    pen = ImageDraw.Draw(page)  # a page of one colour alone counts as blank
-    for y in range(20, 200, 12):
-        pen.line((20, y, 280, y), fill="black", width=4)
+    page = Image.new("RGB", (300, 400), "white")
+    ImageDraw.Draw(page).rectangle((20, 20, 280, 380), fill=(0, 0, 255))
     page.save(out, "PNG")
     return out.getvalue()
 
