@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from domain.page import Hit, PageId, document_of
 from domain.run import ranked
-from retrieve.encoder import Floats, Vectors
-from retrieve.maxsim import token_weights
+from retrieve.encoder import Vectors
+from retrieve.first_stage import gathered, settled
 from retrieve.pooling import pooled
 
 DEPTH = 8
@@ -64,7 +64,7 @@ class FaissIndex:
         while True:
             scores, rows = self._index.search(query.rows, min(depth, len(allowed)), params=chosen)
             owners, totals = gathered(query, scores, np.where(rows >= 0, self._owner[rows], -1))
-            if len(owners) >= wanted or depth >= len(allowed):
+            if depth >= len(allowed) or settled(query, scores, totals, wanted=wanted):
                 break
             depth *= 4
         return ranked(
@@ -74,30 +74,3 @@ class FaissIndex:
     def __len__(self) -> int:
         """How many pages it holds."""
         return len(self._rows)
-
-
-def gathered(
-    query: Vectors, scores: Floats, owners: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Join the vectors found for each query token into pages.
-
-    A page counts with its best vector for each token; where a token did not reach it, with the last score
-    that the token saw, which no better vector of the page can exceed.
-
-    Args:
-        query: its weights count.
-        scores: (q, depth) falling, as FAISS returns them.
-        owners: (q, depth) the page of each vector; -1 where nothing was found.
-
-    Returns:
-        The pages found and their scores, in the pages' order.
-    """
-    seen, where = np.unique(owners, return_inverse=True)
-    last = np.where(owners >= 0, scores, np.inf).min(axis=1)
-    best = np.full((len(seen), len(scores)), -np.inf)
-    tokens = np.repeat(np.arange(len(scores)), scores.shape[1])
-    np.maximum.at(best, (where.ravel(), tokens), scores.ravel().astype(np.float64))
-    best = np.where(np.isfinite(best), best, np.where(np.isfinite(last), last, -1.0))
-    totals = best @ token_weights(query.rows, query.weights)
-    found = seen >= 0
-    return seen[found], totals[found]

@@ -100,7 +100,7 @@ class FirstStage:
         self._take(np.concatenate([self.pages, uids]) if len(self._bounds) > 1 else uids, bounds, covered)
 
     def candidates(self, query: Vectors, *, wanted: int, living: Uids) -> Uids:
-        """The best `wanted` of the living pages by pooled vectors, in any order; all when there are fewer.
+        """The best `wanted` living pages by pooled vectors, and their ties, ascending; all when there are fewer.
 
         All query tokens are searched in one call; where pages that do not count leave too few, the search
         goes on with more cells and more vectors.
@@ -123,9 +123,10 @@ class FirstStage:
             uids, totals = gathered(query, scores, np.where(known, owners[np.where(known, rows, 0)], -1))
             at = np.searchsorted(living, uids).clip(max=len(living) - 1)
             alive = living[at] == uids
-            if alive.sum() >= wanted:
-                order = np.argsort(-totals[alive], kind="stable")[:wanted]
-                return np.asarray(uids[alive][order])
+            uids, totals = uids[alive], totals[alive]
+            if settled(query, scores, totals, wanted=wanted):
+                # pages that tie with the last one come along: the exact look decides
+                return np.asarray(uids[totals >= np.partition(totals, -wanted)[-wanted]])
             if depth >= len(owners) and probes >= self.cells:
                 return living  # vectors that FAISS cannot tell apart hide pages: then look at all
             depth, probes = depth * 4, probes * 4
@@ -229,3 +230,18 @@ def gathered(query: Vectors, scores: Floats, owners: Uids) -> tuple[Uids, NDArra
     best = np.tile(last.astype(np.float32), (len(seen), 1))
     np.maximum.at(best, (where, tokens), scores[real])
     return seen, best.astype(np.float64) @ token_weights(query.rows, query.weights)
+
+
+def settled(query: Vectors, scores: Floats, totals: NDArray[np.float64], *, wanted: int) -> bool:
+    """Whether no page that was not found can tie with the best `wanted` of those that were.
+
+    Args:
+        query: its weights count.
+        scores: (q, depth) falling, as FAISS returned them.
+        totals: the found pages' scores.
+        wanted: how many pages are asked for; at least 1.
+    """
+    if len(totals) < wanted:
+        return False
+    unseen = scores.min(axis=1).astype(np.float64) @ token_weights(query.rows, query.weights)
+    return bool(np.partition(totals, -wanted)[-wanted] > unseen + 1e-6)

@@ -1,0 +1,237 @@
+"""The engine on disk: it survives what disks and crashes do, or says so; it never ranks on damaged vectors."""
+
+import json
+import multiprocessing
+import shutil
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from domain.errors import BusyError, StoreError, UsageError
+from domain.fingerprint import Fingerprint
+from domain.page import page_id
+from retrieve.encoder import Vectors
+from retrieve.engine import Engine, EngineOptions
+
+DIM = 16
+MADE_BY = Fingerprint("test", revision="1")
+
+
+def opened(directory: Path, *, writable: bool = False, exact_rows: int = 10_000) -> Engine:
+    options = EngineOptions(pooled=4, candidates=10, exact_rows=exact_rows)
+    return Engine.open(directory, fingerprint=MADE_BY, dim=DIM, options=options, writable=writable)
+
+
+def vectors(count: int, seed: int) -> Vectors:
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(count, DIM)).astype(np.float32)
+    corners = rng.random((count, 4)).astype(np.float32)
+    return Vectors(rows / np.linalg.norm(rows, axis=1, keepdims=True), boxes=corners)
+
+
+PAGES = [page_id(f"doc{number // 5}", number % 5 + 1) for number in range(40)]
+ROWS = [vectors(8, number) for number in range(40)]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    engine = opened(tmp_path / "g", writable=True)
+    for start in range(0, 40, 10):
+        engine.add(PAGES[start : start + 10], ROWS[start : start + 10])
+    engine.close()
+    return tmp_path / "g"
+
+
+def flip(path: Path, at: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * at)] ^= 0x10
+    path.write_bytes(data)
+
+
+def segments(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.tokens"))
+
+
+def test_what_was_added_is_there_after_reopening(filled: Path) -> None:
+    engine = opened(filled)
+    assert engine.pages() == set(PAGES)
+    stored = engine.vectors(PAGES[3])
+    assert stored is not None
+    assert np.abs(stored.rows - ROWS[3].rows).max() < 0.005
+    assert np.abs(stored.boxes - ROWS[3].boxes).max() < 1e-4
+    assert engine.vectors("unknown/0001") is None
+
+
+def test_another_encoder_is_refused_and_both_are_named(filled: Path) -> None:
+    with pytest.raises(StoreError, match=r"made by test .* is other .* index again"):
+        Engine.open(filled, fingerprint=Fingerprint("other"), dim=DIM)
+    with pytest.raises(StoreError, match="8 dimensions"):
+        Engine.open(filled, fingerprint=MADE_BY, dim=8)
+
+
+def test_reading_what_is_not_there_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="index something first"):
+        opened(tmp_path / "nothing")
+
+
+def test_a_second_writer_is_refused_and_the_first_goes_on(filled: Path) -> None:
+    first = opened(filled, writable=True)
+    with pytest.raises(BusyError, match="another process writes"):
+        opened(filled, writable=True)
+    first.remove(PAGES[:1])
+    first.close()
+    assert len(opened(filled, writable=True)) == 39
+
+
+def test_a_reader_cannot_write(filled: Path) -> None:
+    with pytest.raises(StoreError, match="opened for reading"):
+        opened(filled).add(PAGES[:1], ROWS[:1])
+
+
+def test_vectors_that_do_not_fit_are_refused_before_anything_is_written(filled: Path) -> None:
+    engine = opened(filled, writable=True)
+    with pytest.raises(UsageError, match=r"shape \(2, 3\)"):
+        engine.add(["a/0001", "a/0002"], [ROWS[0], Vectors(np.ones((2, 3), dtype=np.float32))])
+    with pytest.raises(UsageError, match="once"):
+        engine.add(["a/0001", "a/0001"], ROWS[:2])
+    with pytest.raises(UsageError, match="not finite"):
+        engine.add(["a/0001"], [Vectors(np.full((1, DIM), np.nan, dtype=np.float32))])
+    assert engine.pages() == set(PAGES)
+    with pytest.raises(UsageError, match="3 dimensions"):
+        engine.search(Vectors(np.ones((2, 3), dtype=np.float32)), k=1)
+
+
+def test_a_flipped_bit_in_the_vectors_is_never_ranked_on(filled: Path) -> None:
+    flip(segments(filled)[1], 0.3)
+    engine = opened(filled)
+    with pytest.raises(StoreError, match=r"doc\d/000\d are damaged.*verify --repair"):
+        engine.search(ROWS[0], k=5)
+    damage = engine.verify(full=True)
+    assert [len(one.pages) for one in damage] == [1]
+    assert engine.verify(full=False) == ()
+
+
+@pytest.mark.parametrize("at", [0.01, 0.3, 0.6, 0.75, 0.9, 0.999])
+def test_every_flipped_bit_is_found_and_repaired(filled: Path, at: float) -> None:
+    before = opened(filled).search(ROWS[7], k=40)
+    flip(segments(filled)[2], at)
+    writer = opened(filled, writable=True)
+    found = writer.damaged + writer.verify(full=True)
+    writer.rebuild()
+    missing = [number for number, page in enumerate(PAGES) if page not in writer.pages()]
+    assert found or not missing
+    writer.add([PAGES[number] for number in missing], [ROWS[number] for number in missing])
+    assert writer.verify(full=True) == ()
+    assert writer.search(ROWS[7], k=40) == before
+
+
+@pytest.mark.parametrize("trouble", ["cut", "missing", "hole", "foreign"])
+def test_a_lost_segment_is_refused_by_readers_and_forgotten_by_the_writer(filled: Path, trouble: str) -> None:
+    path = segments(filled)[0]
+    if trouble == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif trouble == "missing":
+        path.unlink()
+    elif trouble == "hole":
+        path.write_bytes(bytes(path.stat().st_size))
+    else:
+        path.write_bytes(b"RECTOTK9" + path.read_bytes()[8:])
+    with pytest.raises(StoreError, match="10 pages are lost"):
+        opened(filled).search(ROWS[0], k=5)
+    writer = opened(filled, writable=True)
+    assert [one.lost for one in writer.damaged] == [10]
+    assert writer.pages() == set(PAGES[10:])
+    assert len(writer.search(ROWS[0], k=50)) == 30
+    writer.close()
+    assert opened(filled).damaged == ()
+
+
+def test_a_damaged_manifest_is_read_from_its_copy(filled: Path) -> None:
+    flip(filled / "manifest.json", 0.5)
+    assert opened(filled).pages() == set(PAGES)
+    flip(filled / "manifest.copy.json", 0.5)
+    with pytest.raises(StoreError, match="no readable manifest"):
+        opened(filled)
+
+
+def test_a_manifest_of_another_version_is_refused(filled: Path) -> None:
+    outer = json.loads((filled / "manifest.json").read_text())
+    outer["body"] = outer["body"].replace('"format": 1', '"format": 9')
+    for name in ("manifest.json", "manifest.copy.json"):
+        (filled / name).write_text(json.dumps(outer))
+    with pytest.raises(StoreError):
+        opened(filled)
+
+
+def test_files_left_by_a_crash_are_swept_and_never_served(filled: Path) -> None:
+    shutil.copy(segments(filled)[0], filled / "99999999.tokens")
+    (filled / ".tmp-left").write_bytes(b"half")
+    assert len(opened(filled)) == 40
+    opened(filled, writable=True).close()
+    assert not (filled / "99999999.tokens").exists()
+    assert not (filled / ".tmp-left").exists()
+
+
+def test_removed_vectors_leave_the_disk(filled: Path) -> None:
+    engine = opened(filled, writable=True)
+    before = engine.size().disk_bytes
+    engine.remove(PAGES[:35])
+    engine.compact()
+    assert engine.size().disk_bytes < before / 4
+    assert engine.pages() == set(PAGES[35:])
+    assert engine.verify(full=True) == ()
+
+
+def test_many_small_batches_are_merged(tmp_path: Path) -> None:
+    engine = opened(tmp_path, writable=True)
+    for page, rows in zip(PAGES, ROWS, strict=True):
+        engine.add([page], [rows])
+    assert len(segments(tmp_path)) < 16
+    assert engine.pages() == set(PAGES)
+    assert engine.search(ROWS[5], k=1)[0].page == PAGES[5]
+
+
+def test_a_damaged_or_missing_first_stage_is_rebuilt_and_changes_no_ranking(filled: Path) -> None:
+    first = opened(filled, writable=True, exact_rows=100)
+    before = first.search(ROWS[9], k=5)
+    first.close()
+    flip(filled / "cache" / "first-stage.faiss", 0.6)
+    reader = opened(filled, exact_rows=100)
+    assert reader.search(ROWS[9], k=1) == before[:1]
+    assert [one.lost for one in reader.verify(full=False)] == [0]
+    writer = opened(filled, writable=True, exact_rows=100)
+    assert writer.verify(full=True) == ()
+    assert writer.search(ROWS[9], k=5) == before
+    shutil.rmtree(filled / "cache")
+    assert opened(filled, exact_rows=100).search(ROWS[9], k=1) == before[:1]
+
+
+def _reads(directory: Path, pipe: Connection) -> None:
+    engine = opened(directory)
+    seen = []
+    while not pipe.poll():
+        engine.refresh()
+        seen.append(len(engine.search(ROWS[0], k=100)))
+        if len(seen) == 1:
+            pipe.send("ready")
+    engine.refresh()
+    pipe.send((sorted(set(seen)) == sorted(set(seen), key=seen.index), len(engine)))
+
+
+def test_readers_in_other_processes_see_whole_commits_while_one_writes(filled: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    reader = context.Process(target=_reads, args=(filled, there))
+    reader.start()
+    assert here.poll(120)
+    assert here.recv() == "ready"
+    writer = opened(filled, writable=True)
+    for number in range(30):
+        writer.add([page_id("new", number + 1)], [ROWS[number]])
+    here.send("stop")
+    assert here.poll(120)
+    assert here.recv() == (True, 70)
+    reader.join()
+    assert reader.exitcode == 0

@@ -1,0 +1,98 @@
+"""Late interaction: the definition, and the integer products that stand in for it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import UsageError
+from retrieve.encoder import Vectors
+from retrieve.maxsim import Scorer, late_interaction, quantised
+from retrieve.native import kernel
+
+
+def unit(count: int, dim: int, seed: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def spans(lengths: list[int]) -> np.ndarray:
+    ends = np.cumsum(lengths)
+    return np.stack([ends - lengths, ends]).astype(np.int64)
+
+
+def test_a_score_is_the_weighted_sum_of_each_tokens_best_product() -> None:
+    query = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    page = np.array([[0.6, 0.8], [0.8, 0.6], [-1, 0]], dtype=np.float32)
+    assert late_interaction(query, page) == pytest.approx(1.6)
+    assert late_interaction(query, page, np.array([2, 0.5], dtype=np.float32)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "page"), [(np.zeros((0, 4)), np.zeros((2, 4))), (np.zeros((2, 4)), np.zeros((2, 3)))]
+)
+def test_vectors_that_cannot_be_compared_are_refused(query: np.ndarray, page: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="cannot compare"):
+        late_interaction(query.astype(np.float32), page.astype(np.float32))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dim=st.sampled_from([3, 4, 10, 20, 128]),
+    tokens=st.integers(1, 40),
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    seed=st.integers(0, 1000),
+)
+def test_integer_scores_are_close_to_the_definition_and_the_same_with_and_without_the_kernel(
+    dim: int, tokens: int, lengths: list[int], seed: int
+) -> None:
+    query = Vectors(unit(tokens, dim, seed), weights=unit(1, tokens, seed)[0])
+    pages = quantised(unit(sum(lengths), dim, seed + 1))
+    at = spans(lengths)
+    compiled = Scorer(query).scores(pages.codes, pages.scales, at)
+    plain = Scorer(query, compiled=False).scores(pages.codes, pages.scales, at)
+    exact = [late_interaction(query.rows, pages.rows[a:b], query.weights) for a, b in at.T]
+    assert np.array_equal(compiled, plain)
+    assert np.abs(compiled - exact).max() < 0.01 * np.abs(query.weights).sum() + 1e-6
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_page_has_the_same_score_alone_and_in_company(*, compiled: bool) -> None:
+    pages, at = quantised(unit(40_000, 8, 1)), spans([700, 1, 3000, 41, 10_000, 26_258])
+    scorer = Scorer(Vectors(unit(17, 8, 2)), compiled=compiled)
+    together = scorer.scores(pages.codes, pages.scales, at)
+    alone = [scorer.scores(pages.codes, pages.scales, at[:, n : n + 1].copy())[0] for n in range(6)]
+    assert together.tolist() == alone
+
+
+def test_one_byte_a_dimension_loses_less_than_half_a_step() -> None:
+    rows = unit(50, 128, 3)
+    assert np.abs(quantised(rows).rows - rows).max() <= np.abs(rows).max() / 127 / 2 + 1e-6
+
+
+def test_a_vector_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(UsageError, match="not finite"):
+        quantised(np.array([[np.nan, 1]], dtype=np.float32))
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UsageError, match="finite weights"):
+        Scorer(Vectors(unit(2, 4, 0), weights=np.ones(3, dtype=np.float32)))
+
+
+def test_a_query_without_vectors_is_refused() -> None:
+    with pytest.raises(UsageError, match="no vectors"):
+        Scorer(Vectors(np.zeros((0, 4), dtype=np.float32)))
+
+
+def test_the_kernel_refuses_pages_outside_the_codes() -> None:
+    found = kernel()
+    if found is None:
+        pytest.skip("this machine has no C compiler or no byte multiplications")
+    pages = quantised(unit(5, 8, 0))
+    packed = found.pack(np.ones((2, 8), dtype=np.int8))
+    for bad in ([[0], [6]], [[-1], [2]], [[3], [3]]):
+        with pytest.raises(ValueError, match="outside the codes"):
+            found.best(packed, pages.codes, pages.scales, np.array(bad, dtype=np.int64))
+    with pytest.raises(ValueError, match="contiguous"):
+        found.best(packed, pages.codes[::2], pages.scales[::2].copy(), np.array([[0], [1]], dtype=np.int64))
