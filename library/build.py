@@ -1,8 +1,10 @@
 """The one function that builds the pipeline: what is measured is what is served."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,9 @@ from domain.stage import Stage, cut, fuse, then
 from library.arms import Arm
 from library.options import SearchOptions
 from library.settings import Settings
-from rerank.budget import Budget, CostModel, Deadline
+from rerank.budget import ANY_SIZE, Budget, CostModel, Deadline
 from rerank.calibration import Calibration, min_probability
-from rerank.diversify import cap_documents, fold, spread
+from rerank.diversify import boost, cap_documents, fold, spread
 from rerank.reranker import Candidate, Reranker
 from rerank.skip import unless_clear
 from rerank.stage import rerank
@@ -36,6 +38,9 @@ class Parts:
         similarities: (n, n) likeness of n pages, for folding and variety.
         calibration: turns the reranker's scores into probabilities, where there is one.
         cost: what a pair costs, learned from every search.
+        final_reranker: gives the cross-encoder of the top few pages.
+        fields: the metadata of a page's document, for boosts.
+        size_of: the size class of a page, by which costs are learned apart.
     """
 
     settings: Settings
@@ -45,6 +50,9 @@ class Parts:
     similarities: Callable[[Sequence[PageId]], NDArray[np.float32]]
     calibration: Calibration | None
     cost: CostModel
+    final_reranker: Callable[[], Reranker | None] = lambda: None
+    fields: Callable[[PageId], Mapping[str, str]] = lambda _page: {}
+    size_of: Callable[[PageId], str] = lambda _page: ANY_SIZE
 
 
 def pipeline(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:
@@ -101,23 +109,34 @@ def _second_stage(parts: Parts, options: SearchOptions, deadline: Deadline | Non
     settings = parts.settings
     if options.rerank in {"off", 0}:
         return None
-    depth = options.rerank if isinstance(options.rerank, int) else None
-    if depth is None:
-        depth = settings.candidates if deadline else settings.rerank_depth
+    depth = options.rerank if isinstance(options.rerank, int) else settings.rerank_depth
     reranker = parts.reranker() if depth else None
     if reranker is None:
         return None
-    stage = rerank(
-        reranker,
-        parts.load,
-        depth=depth,
-        budget=Budget(deadline, parts.cost) if deadline else None,
-        blend=settings.blend,
-        calibration=parts.calibration,
-    )
+    stage = _reading(parts, reranker, depth=depth, deadline=deadline, blend=settings.blend)
+    if settings.final_reranker != "none" and (final := parts.final_reranker()):
+        few = min(depth, settings.final_depth)
+        stage = then(stage, _reading(parts, final, depth=few, deadline=deadline, blend=0.0))
     if settings.skip_margin > 0 and options.rerank == "auto":
         stage = unless_clear(stage, threshold=settings.skip_margin)
     return _or_as_it_was(stage)
+
+
+def _reading(
+    parts: Parts, reranker: Reranker, *, depth: int, deadline: Deadline | None, blend: float
+) -> Stage:
+    """One reranker over the top; a calibration of the library's other reranker is none of its business."""
+    calibration = parts.calibration
+    if parts.settings.final_reranker != "none" and calibration and not calibration.fits(reranker.fingerprint):
+        calibration = None
+    return rerank(
+        reranker,
+        parts.load,
+        depth=depth,
+        budget=Budget(deadline, parts.cost, size_of=parts.size_of) if deadline else None,
+        blend=blend,
+        calibration=calibration,
+    )
 
 
 def _or_as_it_was(stage: Stage) -> Stage:
@@ -136,6 +155,8 @@ def _or_as_it_was(stage: Stage) -> Stage:
 def _third_stages(parts: Parts) -> list[Stage]:
     settings = parts.settings
     stages: list[Stage] = []
+    if settings.boosts:
+        stages.append(boost(partial(_boost, parts)))
     if settings.min_probability > 0:
         stages.append(min_probability(settings.min_probability))
     if settings.fold > 0:
@@ -145,3 +166,9 @@ def _third_stages(parts: Parts) -> list[Stage]:
     if settings.per_document:
         stages.append(cap_documents(settings.per_document))
     return stages
+
+
+def _boost(parts: Parts, page: PageId) -> float:
+    """The sum of the settings' boosts whose field and value the page's document has."""
+    fields = parts.fields(page)
+    return math.fsum(parts.settings.boosts.get(f"{name}:{value}", 0.0) for name, value in fields.items())

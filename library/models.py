@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from library.registry import load_encoder, load_reranker, load_tower
 from library.settings import Settings
@@ -20,6 +21,7 @@ class Models:
         self._encoder: Encoder | None = None
         self._tower: TextTower | None = None
         self._reranker: Reranker | None = None
+        self._final: Reranker | None = None
         self._shared: Callable[[Encoder], Encoder] = lambda encoder: encoder
 
     def share(self, wrap: Callable[[Encoder], Encoder]) -> None:
@@ -52,6 +54,15 @@ class Models:
             if self._reranker is None:
                 self._reranker = load_reranker(self._settings, featurise=self._features)
             return self._reranker
+
+    @property
+    def final_reranker(self) -> Reranker | None:
+        """The cross-encoder of the top few pages, None when the settings say `none`."""
+        with self._turn:
+            if self._final is None:
+                final = replace(self._settings, reranker=self._settings.final_reranker)
+                self._final = load_reranker(final, featurise=self._features)
+            return self._final
 
     def _features(self, image: object) -> PageFeatures:
         vectors = self.encoder.pages([image])[0]  # type: ignore[list-item]  # the reranker hands back PIL images

@@ -1,7 +1,7 @@
 """Asking a library: from a question to found pages, with what every stage said of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import NotFoundError, UsageError
-from domain.page import Hit, PageId, Query
+from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
 from library.arms import VisualArm
@@ -22,7 +22,7 @@ from library.sources import stem
 from library.stores import Stores
 from library.sync import catch_up
 from library.tables import DocumentRow, PageRow
-from rerank.budget import CostModel
+from rerank.budget import CostModel, size_class
 from rerank.calibration import Calibration
 from rerank.reranker import Candidate, PageFeatures
 from retrieve.evidence import hottest
@@ -74,6 +74,9 @@ class Searcher:
             similarities=self._similarities,
             calibration=self.calibration(),
             cost=self.cost,
+            final_reranker=lambda: self.stores.models.final_reranker,
+            fields=self._fields,
+            size_of=self._size,
         )
         return pipeline(parts, options, timings)
 
@@ -141,6 +144,13 @@ class Searcher:
         if row.state != "ready":
             return None
         return _found_page(hit, document, row, snippet(page_words(self.stores, row).text, text))
+
+    def _fields(self, page: PageId) -> Mapping[str, str]:
+        return self.stores.catalog.document(document_of(page)).fields
+
+    def _size(self, page: PageId) -> str:
+        row = self.stores.catalog.page(page)
+        return size_class(row.width_px or 1, row.height_px or 1)
 
     def _features(self, page: PageId) -> PageFeatures | None:
         visual = self.stores.arms().get("visual")

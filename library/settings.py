@@ -31,12 +31,16 @@ class Settings:
         arm_weights: how much each arm's reciprocal rank counts in the fusion; 1 where absent.
         fusion: `ranks` joins arms by reciprocal rank, `scores` by normalised scores.
         candidates: how many pages each arm hands on.
-        rerank_depth: how many pages `--rerank auto` reorders when there is no budget.
+        rerank_depth: how many pages `--rerank auto` reorders, or fewer where a budget ends before.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
+        final_reranker: a larger cross-encoder that reads the top few pages once more, or `none`.
+        final_depth: how many pages the final reranker reads.
         skip_margin: do not rerank where the first stage is this sure of its top; 0 always reranks.
         min_probability: leave out pages less likely to answer, where scores are calibrated.
         fold: leave out pages whose vectors are more alike than this to a better one; 0 keeps all.
         relevance: weight of relevance against variety among the top pages; 1 means relevance alone.
+        boosts: by `field:value` of a document's metadata, what is added to the score of its pages, where 1
+            lifts the last page of a ranking level with the first; may be negative.
         per_document: at most this many pages of one document in an answer; 0 means any number.
         dpi: dots an inch at which pages are rendered.
         max_pixels: the largest page picture; larger pages are rendered more coarsely.
@@ -62,10 +66,13 @@ class Settings:
     candidates: int = 100
     rerank_depth: int = 30
     blend: float = 0.0
+    final_reranker: str = "none"
+    final_depth: int = 5
     skip_margin: float = 0.0
     min_probability: float = 0.0
     fold: float = 0.0
     relevance: float = 1.0
+    boosts: Mapping[str, float] = field(default_factory=dict)
     per_document: int = 0
     dpi: int = 150
     max_pixels: int = 2_200_000
@@ -147,6 +154,7 @@ def _plain(settings: Settings) -> dict[str, Any]:
     values = asdict(settings)
     values["arms"] = list(settings.arms)
     values["arm_weights"] = dict(settings.arm_weights)
+    values["boosts"] = dict(settings.boosts)
     plain = asdict(Settings())
     plain["arms"] = list(Settings().arms)
     return {

@@ -112,9 +112,13 @@ class _Reader:
             return _Read()
         if self.budget is None:
             return _Read(self._scores(answer.query.text, pages))
-        return self._in_time(answer.query.text, pages, budget=self.budget, spent_ms=spent_ms)
+        logits = self._in_time(answer.query.text, pages, budget=self.budget, spent_ms=spent_ms)
+        before = "after the reranker before" if answer.depth else "after the first stage"
+        return _Read(logits, _said(len(logits), len(pages), self.budget.deadline.budget_ms, before))
 
-    def _in_time(self, query: str, pages: Sequence[PageId], *, budget: Budget, spent_ms: float) -> _Read:
+    def _in_time(
+        self, query: str, pages: Sequence[PageId], *, budget: Budget, spent_ms: float
+    ) -> tuple[float, ...]:
         clock, logits = budget.deadline.clock, list[float]()
         started = clock()
         while len(logits) < len(pages):
@@ -127,7 +131,7 @@ class _Reader:
             logits += self._scores(query, batch)
             elapsed_ms = max(0.0, (clock() - begun) * 1000.0)
             budget.cost.observe(self.reranker.fingerprint, size, pairs=len(batch), elapsed_ms=elapsed_ms)
-        return _Read(tuple(logits), _said(len(logits), len(pages), budget.deadline.budget_ms))
+        return tuple(logits)
 
     def _affordable(self, size: str, *, budget: Budget, left_ms: float) -> int:
         """Pairs that the next batch may hold, so that it ends in time."""
@@ -159,9 +163,9 @@ def _alike(pages: Sequence[PageId], size_of: Callable[[PageId], str]) -> tuple[s
     return size, tuple(takewhile(lambda page: size_of(page) == size, pages))
 
 
-def _said(read: int, wanted: int, budget_ms: float) -> tuple[str, ...]:
+def _said(read: int, wanted: int, budget_ms: float, before: str) -> tuple[str, ...]:
     if read == 0:
-        return (f"not reranked: {budget_ms:g} ms leave no time for a single page after the first stage",)
+        return (f"not reranked: {budget_ms:g} ms leave no time for a single page {before}",)
     if read < wanted:
         return (
             f"reranked {read} of {wanted} pages within {budget_ms:g} ms; the rest keep their first order",

@@ -1,0 +1,117 @@
+"""The one function that builds the pipeline, with arms and rerankers made by hand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from domain.fingerprint import Fingerprint
+from domain.page import Hit, Query
+from domain.run import Answer, Run, marked
+from library.build import Parts, pipeline
+from library.options import SearchOptions
+from library.settings import Settings
+from rerank.budget import CostModel
+from rerank.calibration import Calibration
+from rerank.reranker import Candidate
+
+PAGES = [f"{doc}/{number:04d}" for number in (1, 2, 3) for doc in "ab"]
+SETTINGS = Settings(arms=("visual",), reranker="small", rerank_depth=6)
+
+
+class Arm:
+    def stage(self, k):
+        hits = marked(tuple(Hit(page, 10.0 - at) for at, page in enumerate(PAGES)), "visual")
+        return lambda run: Run(tuple(Answer(a.query, hits[:k]) for a in run.answers))
+
+
+class Reader:
+    """Scores the first page it is given lowest, the last highest."""
+
+    def __init__(self, name):
+        self.name, self.fingerprint, self.read = name, Fingerprint(name), []
+
+    def scores(self, query, candidates):
+        start = len(self.read)
+        self.read += [candidate.page for candidate in candidates]
+        return [float(start + at) for at in range(len(candidates))]
+
+
+def parts(settings=SETTINGS, **more) -> Parts:
+    small = Reader("small")
+    return Parts(
+        settings=settings,
+        arms={"visual": Arm()},
+        reranker=lambda: small,
+        load=lambda page: Candidate(page, lambda: Image.new("RGB", (1, 1)), lambda: "", lambda: None),
+        similarities=lambda pages: np.eye(len(pages), dtype=np.float32),
+        calibration=None,
+        cost=CostModel(),
+        **more,
+    )
+
+
+def ask(built: Parts, **options) -> Answer:
+    return pipeline(built, SearchOptions(**options))(Run.ask(Query("q", "words"))).answers[0]
+
+
+def order(answer: Answer) -> list[str]:
+    return [hit.page for hit in answer.hits]
+
+
+def test_the_reranker_reads_as_deep_as_the_settings_say_and_no_deeper_under_a_large_budget() -> None:
+    shallow = replace(SETTINGS, rerank_depth=3)
+    assert ask(parts(shallow)).depth == 3
+    assert ask(parts(shallow), budget_ms=60_000.0).depth == 3
+    assert ask(parts(shallow), rerank=5).depth == 5
+    assert ask(parts(shallow), rerank="off").depth == 0
+
+
+def test_a_final_reranker_reads_the_top_few_of_what_the_first_one_left() -> None:
+    final = Reader("large")
+    settings = replace(SETTINGS, final_reranker="large", final_depth=2)
+    answer = ask(parts(settings, final_reranker=lambda: final))
+    assert final.read == PAGES[::-1][:2]
+    assert order(answer) == [PAGES[4], PAGES[5], *PAGES[3::-1]]
+    assert [mark.stage for mark in answer.hits[0].trace] == ["visual", "rerank", "rerank 2"]
+    assert [mark.stage for mark in answer.hits[2].trace] == ["visual", "rerank"]
+
+
+def test_a_calibration_counts_for_its_own_reranker_among_two() -> None:
+    final = Reader("large")
+    settings = replace(SETTINGS, final_reranker="large", final_depth=2)
+    calibration = Calibration(final.fingerprint.digest, "large", "temperature", (1.0,), 0.0, 0.0, 60)
+    answer = ask(replace(parts(settings, final_reranker=lambda: final), calibration=calibration))
+    assert [hit.probability is not None for hit in answer.hits] == [True, True, False, False, False, False]
+    assert answer.notes == ()
+
+
+def test_a_calibration_of_another_reranker_is_said_aloud() -> None:
+    calibration = Calibration("other", "old", "temperature", (1.0,), 0.0, 0.0, 60)
+    answer = ask(replace(parts(), calibration=calibration))
+    assert all(hit.probability is None for hit in answer.hits)
+    assert "run `recto calibrate` again" in answer.notes[0]
+
+
+def test_boosts_lift_documents_by_their_fields() -> None:
+    fields = {"a": {"year": "2022"}, "b": {"year": "2023"}}
+    settings = replace(SETTINGS, reranker="none", boosts={"year:2023": 0.3, "kind:report": 9.0})
+    built = parts(settings, fields=lambda page: fields[page[0]])
+    answer = ask(built, rerank="off")
+    assert order(answer) == ["b/0001", "a/0001", "b/0002", "a/0002", "b/0003", "a/0003"]
+    assert answer.hits[0].trace[-1].stage == "boost"
+
+
+def test_costs_are_learned_apart_by_the_size_of_pages() -> None:
+    built = parts(size_of=lambda page: "large" if page.startswith("b") else "small")
+    ask(built, budget_ms=60_000.0)
+    assert {key.split()[1] for key in json.loads(built.cost.to_json())} == {"small", "large"}
+
+
+@pytest.mark.parametrize("name", ["boosts", "arm_weights"])
+def test_tables_in_the_settings_survive_being_saved(name, tmp_path) -> None:
+    settings = replace(Settings(), **{name: {"visual": 0.5} if name == "arm_weights" else {"year:2023": 0.5}})
+    settings.save(tmp_path)
+    assert Settings.load(tmp_path, {}) == settings
