@@ -165,7 +165,7 @@ def _unchanged(path: Path, key: str) -> Iterator[bytes]:
 
 
 def _unwritten(error: Exception) -> StoreError:
-    said = str(error)
-    if any(sign in said.lower() for sign in _FULL):
+    said = str(error).partition("\n")[0]
+    if any(sign in str(error).lower() for sign in _FULL):
         return StoreError(f"the disk is full: make room where the library lives, then run it again ({said})")
     return StoreError(f"a blob cannot be written: {said}")

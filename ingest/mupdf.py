@@ -55,10 +55,15 @@ class MuPdfDocument:
         return Outline(self._document.page_count, metadata.get("title", ""), metadata)
 
     def draw(self, number: int) -> Drawn:
-        """Render a page and read its words, interpreting its content once."""
+        """Render a page and read its words, interpreting its content once.
+
+        Of a page that is absurdly large only the part around its origin on which something is drawn is shown.
+        """
         page = self._document.load_page(number - 1)
+        absurd = max(page.rect.width, page.rect.height) > _LARGEST_SIDE_PT
+        page = self._cut(page) if absurd else page
         shown = page.get_displaylist()
-        area = _area(page, shown.rect)
+        area = _drawn_area(page) if absurd else shown.rect
         zoom = self._limits.zoom(area.width, area.height)
         space = pymupdf.csRGB if _has_colour(shown) else pymupdf.csGRAY
         pixmap = shown.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=0, colorspace=space, clip=area)
@@ -73,6 +78,14 @@ class MuPdfDocument:
         self._document.close()
         pymupdf.TOOLS.store_shrink(100)
 
+    def _cut(self, page: pymupdf.Page) -> pymupdf.Page:
+        """Hold the page's size to the largest allowed; beyond it single precision loses what is drawn."""
+        box = page.mediabox
+        width, height = min(box.width, _LARGEST_SIDE_PT), min(box.height, _LARGEST_SIDE_PT)
+        page.set_mediabox(pymupdf.Rect(box.x0, box.y0, box.x0 + width, box.y0 + height))
+        smaller: pymupdf.Page = self._document.load_page(page.number)
+        return smaller
+
     def _text(self, shown: pymupdf.DisplayList, area: pymupdf.Rect) -> Text:
         text = Text()
         frame = Frame(area.x0, area.y0, area.width, area.height)
@@ -84,13 +97,12 @@ class MuPdfDocument:
         return text
 
 
-def _area(page: pymupdf.Page, whole: pymupdf.Rect) -> pymupdf.Rect:
-    """The page, or of one that is absurdly large only the part on which something is drawn."""
-    if max(whole.width, whole.height) <= _LARGEST_SIDE_PT:
-        return whole
+def _drawn_area(page: pymupdf.Page) -> pymupdf.Rect:
+    """The part of a page on which something is drawn; all of it when nothing is."""
     drawn = pymupdf.Rect(pymupdf.EMPTY_RECT())
     for _, box in page.get_bboxlog():
         drawn |= pymupdf.Rect(box)
+    whole: pymupdf.Rect = page.rect
     drawn &= whole
     return whole if drawn.is_empty else drawn
 

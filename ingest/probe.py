@@ -10,7 +10,7 @@ from domain.errors import DocumentError
 from ingest.limits import Limits
 from ingest.pool import Pool
 from ingest.remedies import with_remedy
-from ingest.sniff import Kind, sniff
+from ingest.sniff import Kind, Sniffed, sniff
 
 EngineName = Literal["mupdf", "poppler", "pdfium", "pillow"]
 
@@ -51,18 +51,18 @@ def probe(path: Path, limits: Limits) -> Probe:
 
 def examine(pool: Pool, path: Path) -> Probe:
     """`probe` in a worker that is already there."""
-    kind = sniff(path, pool.limits).kind
+    sniffed = sniff(path, pool.limits)
     failures: list[DocumentError] = []
-    for engine in engines(kind):
+    for engine in engines(sniffed.kind):
         try:
-            fields = pool.ask({"engine": engine, "path": str(path.absolute()), "ask": "outline"}).fields
+            fields = pool.ask(request(path, sniffed, engine, ask="outline")).fields
         except DocumentError as error:
             failures.append(error)
             if error.code not in {"corrupt", "crashed"}:
                 break
         else:
             if fields["pages"] > 0:
-                return _checked(path, kind, fields, pool.limits)
+                return _checked(path, sniffed.kind, fields, pool.limits)
             failures.append(DocumentError("empty", "it has no pages"))
     raise _named(path, failures)
 
@@ -70,6 +70,16 @@ def examine(pool: Pool, path: Path) -> Probe:
 def engines(kind: Kind) -> tuple[EngineName, ...]:
     """The renderers for a kind of document, in the order in which they are tried."""
     return _ENGINES[kind]
+
+
+def request(
+    path: Path, sniffed: Sniffed, engine: EngineName, *, ask: str, number: int = 0
+) -> Mapping[str, Any]:
+    """What to ask a worker."""
+    return {
+        "engine": engine, "path": str(path.absolute()), "version": sniffed.version,
+        "ask": ask, "number": number,
+    }  # fmt: skip
 
 
 def _checked(path: Path, kind: Kind, fields: Mapping[str, Any], limits: Limits) -> Probe:

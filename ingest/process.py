@@ -36,7 +36,7 @@ class Worker:
         """
         self._limits = limits
         self.answers = 0
-        self._opened: set[tuple[str, str]] = set()
+        self._opened = ("", "", "")
         lifeline, self._lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -66,9 +66,9 @@ class Worker:
             DocumentError: the document is at fault. With code `crashed`, `timeout` or an oversized answer the
                 worker is dead afterwards.
         """
-        key = (str(fields["engine"]), str(fields["path"]))
-        extra = 0.0 if key in self._opened else self._limits.open_timeout_s
-        self._opened = {key}
+        wanted = (str(fields["engine"]), str(fields["path"]), str(fields["version"]))
+        extra = 0.0 if wanted == self._opened else self._limits.open_timeout_s
+        self._opened = wanted
         self.answers += 1
         deadline = time.monotonic() + self._limits.page_timeout_s + extra
         try:

@@ -13,9 +13,9 @@ from domain.page import Word
 from ingest.layer import unpack
 from ingest.limits import Limits
 from ingest.pool import Pool
-from ingest.probe import EngineName, Probe, engines, examine
+from ingest.probe import EngineName, Probe, engines, examine, request
 from ingest.remedies import with_remedy
-from ingest.sniff import Kind, sniff
+from ingest.sniff import Sniffed, sniff
 from ingest.wire import Message
 
 _AHEAD = 2
@@ -110,14 +110,14 @@ class Renderer:
             DocumentError: the file itself can no longer be read.
         """
         limits = self._pool.limits
-        kind = sniff(path, limits).kind
+        sniffed = sniff(path, limits)
         todo = deque(numbers)
         running: deque[Future[Rendered | FailedPage]] = deque()
         streak = _Streak(limits)
         try:
             while todo or running:
                 while todo and len(running) < self._pool.size + _AHEAD:
-                    running.append(self._threads.submit(self._page, path, kind, todo.popleft()))
+                    running.append(self._threads.submit(self._page, path, sniffed, todo.popleft()))
                 page = running.popleft().result()
                 yield page
                 if streak.hopeless(page):
@@ -133,20 +133,23 @@ class Renderer:
         self._pool.close()
         self._threads.shutdown(wait=True)
 
-    def _page(self, path: Path, kind: Kind, number: int) -> Rendered | FailedPage:
-        first: DocumentError | None = None
-        for engine in engines(kind):
-            request = {"engine": engine, "path": str(path.absolute()), "ask": "page", "number": number}
+    def _page(self, path: Path, sniffed: Sniffed, number: int) -> Rendered | FailedPage:
+        """One renderer after another; an empty page from one, where another died, is not believed."""
+        failures: list[DocumentError] = []
+        for engine in engines(sniffed.kind):
             try:
-                return _rendered(number, engine, self._pool.ask(request))
+                answer = self._pool.ask(request(path, sniffed, engine, ask="page", number=number))
             except DocumentError as error:
-                first = first or error
+                failures.append(error)
                 if error.code not in _ANOTHER_TRY:
                     break
-        if first is None:
-            raise ValueError(f"no renderer is known for {kind}")
-        sentence = with_remedy(first.code, str(first))
-        return FailedPage(number, Failure(first.code, f"page {number}: {sentence}"))
+            else:
+                page = _rendered(number, engine, answer)
+                if not (page.blank and any(failure.code in _COSTLY for failure in failures)):
+                    return page
+        worst = next((failure for failure in failures if failure.code in _COSTLY), failures[0])
+        sentence = with_remedy(worst.code, str(worst))
+        return FailedPage(number, Failure(worst.code, f"page {number}: {sentence}"))
 
 
 def render(

@@ -28,10 +28,10 @@ _OTHERS = (
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """What kind of document a file is and how many bytes it has."""
+    """What kind of document a file is, and a mark that changes when the file does."""
 
     kind: Kind
-    size_bytes: int
+    version: str
 
 
 def sniff(path: Path, limits: Limits) -> Sniffed:
@@ -41,21 +41,24 @@ def sniff(path: Path, limits: Limits) -> Sniffed:
         DocumentError: the file cannot be read, is empty or too large, or is neither PDF nor a known image.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  Path.open takes no opener
     except (OSError, ValueError) as error:
         raise DocumentError("unreadable", _unreadable(path, error)) from error
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
         about = os.fstat(file.fileno())
         _check(path, about, limits)
         head = file.read(_LOOK)
         file.seek(max(0, about.st_size - _LOOK))
         tail = file.read(_LOOK)
-    return Sniffed(_kind(path, head, tail), about.st_size)
+    version = f"{about.st_dev}-{about.st_ino}-{about.st_size}-{about.st_mtime_ns}"
+    return Sniffed(_kind(path, head, tail), version)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for a writer
 
 
 def _check(path: Path, about: os.stat_result, limits: Limits) -> None:
-    if stat.S_ISDIR(about.st_mode):
-        raise DocumentError("unreadable", f"{path} is a folder; give the files in it")
     if not stat.S_ISREG(about.st_mode):
         raise DocumentError("unreadable", f"{path} is not a regular file; copy its content into one")
     if about.st_size == 0:
@@ -71,6 +74,8 @@ def _check(path: Path, about: os.stat_result, limits: Limits) -> None:
 def _unreadable(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{path} does not exist; check the name"
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder; give the files in it"
     if isinstance(error, PermissionError):
         return f"{path} may not be read by this user; change its permissions"
     reason = error.strerror if isinstance(error, OSError) else str(error)

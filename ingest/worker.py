@@ -34,14 +34,14 @@ class Reader:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: tuple[str, str] | None = None
+        self._open: tuple[str, str, str] | None = None
         self._document: Document | None = None
 
     def answer(self, request: Message) -> Message:
         """Do what the request asks; what goes wrong with the document becomes part of the answer."""
         fields = request.fields
         try:
-            document = self._get(fields["engine"], fields["path"])
+            document = self._get(fields["engine"], fields["path"], fields["version"])
             allow_cpu(self._limits.page_cpu_s)
             if fields["ask"] == "outline":
                 outline = document.outline()
@@ -54,14 +54,14 @@ class Reader:
         except Exception as error:  # noqa: BLE001  a request ends here: the parent names the document and logs
             return Message(_failure(error, str(fields["path"])))
 
-    def _get(self, engine: str, path: str) -> Document:
-        if self._open != (engine, path) or self._document is None:
+    def _get(self, engine: str, path: str, version: str) -> Document:
+        if self._open != (engine, path, version) or self._document is None:
             if self._document is not None:
                 self._document.close()
             self._open, self._document = None, None
             allow_cpu(self._limits.open_timeout_s)
             self._document = _opener(engine)(Path(path), self._limits)
-            self._open = (engine, path)
+            self._open = (engine, path, version)
         return self._document
 
     def _page(self, drawn: Drawn) -> Message:
