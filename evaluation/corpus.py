@@ -1,10 +1,23 @@
 """The two names of a page: the library's page id and the benchmark's `<document>#<index from 0>`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from domain.page import PageId, document_of, number_of, page_id
 from evaluation.questions import Qrels, split_corpus_id
+
+
+class Names(Protocol):
+    """What a benchmark calls the pages of a library."""
+
+    def corpus_ids(self, page: PageId) -> Sequence[str]:
+        """Every name of a page, best first where a picture stands twice in a corpus."""
+        ...
+
+    def page(self, corpus_id: str) -> PageId:
+        """The page of a name; KeyError where there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,10 @@ class Corpus:
     def scope(self) -> frozenset[str]:
         """Every document id of the benchmark."""
         return frozenset(self.names)
+
+    def corpus_ids(self, page: PageId) -> tuple[str, ...]:
+        """The one name of a page; KeyError where its document is not of the benchmark."""
+        return (self.corpus_id(page),)
 
     def corpus_id(self, page: PageId) -> str:
         """Name a page as the benchmark does.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from domain.errors import RectoError
 from domain.page import PageId
-from evaluation.corpus import Corpus, pages_of
+from evaluation.corpus import Names, pages_of
 from evaluation.questions import Qrels, Question
 from evaluation.trec import Scores, trec_order
 
@@ -64,7 +64,7 @@ class Case:
 
 def worst(
     library: Pictures,
-    corpus: Corpus,
+    corpus: Names,
     *,
     questions: Sequence[Question],
     qrels: Qrels,
@@ -111,7 +111,7 @@ class _Frame:
     """Fetches each picture once."""
 
     library: Pictures
-    corpus: Corpus
+    corpus: Names
     kept: dict[str, tuple[str, str]]
 
     def picture(self, page: str) -> tuple[str, str]:
@@ -122,7 +122,11 @@ class _Frame:
 
     def _fetched(self, page: str) -> tuple[str, str]:
         try:
-            found = self.library.image(self.corpus.page(page), width=_WIDTH_PX)
+            name = self.corpus.page(page)
+        except KeyError:
+            return "", "this page is not indexed"
+        try:
+            found = self.library.image(name, width=_WIDTH_PX)
         except RectoError as error:
             return "", str(error)  # the list shows the reason in the picture's place
         return f"data:{found.media_type};base64,{base64.b64encode(found.data).decode()}", ""

@@ -48,6 +48,35 @@ def headline(report: Report) -> str:
     return table([f"{report.title}, {len(report.queries)} questions", "mean [95% interval]"], rows)
 
 
+def overview(reports: Sequence[Report]) -> str:
+    """One line a report: the two figures that decide, and the time of a query."""
+    rows = []
+    for report in reports:
+        first = next((s for s in report.stages if s.name == "first stage"), report.stages[0])
+        times = report.pipeline.latency_ms
+        rows.append(
+            [
+                report.title,
+                str(len(report.queries)),
+                str(report.costs.pages),
+                with_interval(first.figures["recall@100"]),
+                with_interval(first.figures["nDCG@10"]),
+                with_interval(report.pipeline.figures["nDCG@10"]),
+                f"{times.p50:.0f}" if times else "",
+            ]
+        )
+    head = [
+        "questions on",
+        "n",
+        "pages",
+        "recall@100, first",
+        "nDCG@10, first",
+        "nDCG@10, pipeline",
+        "p50 ms",
+    ]
+    return table(head, rows) if rows else "Not measured yet."
+
+
 def lifts(report: Report) -> str:
     """What each step changed, and how sure that is; empty where there is one stage only."""
     if not report.lifts:

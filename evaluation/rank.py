@@ -7,7 +7,7 @@ from typing import Protocol
 
 from domain.page import Hit, Query
 from domain.run import Run
-from evaluation.corpus import Corpus
+from evaluation.corpus import Names
 from evaluation.trec import Scores, falling
 from library.options import SearchOptions
 
@@ -61,7 +61,7 @@ def configurations(
 def rank(
     searcher: Searcher,
     queries: Sequence[Query],
-    corpus: Corpus,
+    corpus: Names,
     *,
     configuration: Configuration,
     tick: Callable[[str], None] = lambda _: None,
@@ -86,7 +86,8 @@ def rank(
     return Ranking(configuration.name, run, tuple(times))
 
 
-def named(hits: Sequence[Hit], corpus: Corpus) -> dict[str, float]:
+def named(hits: Sequence[Hit], corpus: Names) -> dict[str, float]:
     """Corpus ids and strictly falling scores, in the order that was served."""
-    scores = falling([hit.score for hit in hits])
-    return {corpus.corpus_id(hit.page): score for hit, score in zip(hits, scores, strict=True)}
+    found = [(name, hit.score) for hit in hits for name in corpus.corpus_ids(hit.page)]
+    scores = falling([score for _, score in found])
+    return {name: score for (name, _), score in zip(found, scores, strict=True)}

@@ -158,9 +158,15 @@ def cache_directory(files: Files, settings: Settings) -> Path:
     Named by the PDFs' content and by the settings that change pages or vectors; the library itself refuses
     vectors of another fingerprint.
     """
-    key = hashlib.sha256()
+    key = hashlib.sha256(settings_key(settings).encode())
     for digest in sorted(set(files.hashes.values())):
         key.update(digest.encode())
+    root = Path(platformdirs.user_cache_dir("recto", appauthor=False))
+    return root / "evaluation" / f"{files.name}-{key.hexdigest()[:16]}"
+
+
+def settings_key(settings: Settings) -> str:
+    """Sixteen hex digits of the settings that change pages or vectors."""
     made_by = (
         settings.encoder,
         settings.dpi,
@@ -169,9 +175,7 @@ def cache_directory(files: Files, settings: Settings) -> Path:
         settings.dtype,
         settings.ocr,
     )
-    key.update(repr(made_by).encode())
-    root = Path(platformdirs.user_cache_dir("recto", appauthor=False))
-    return root / "evaluation" / f"{files.name}-{key.hexdigest()[:16]}"
+    return hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]
 
 
 def _files(source: Source) -> Files:
