@@ -26,6 +26,7 @@ RERANKERS: Mapping[str, str] = {
     "builtin": "rerank.adapters.builtin:load",
     "st": "rerank.adapters.st:load",
     "vllm": "rerank.adapters.remote:load",
+    "score": "rerank.adapters.remote:load",
     "jina": "rerank.adapters.remote:load",
     "cohere": "rerank.adapters.remote:load",
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.cross_encoder.modules import LogitScore
@@ -281,3 +282,15 @@ def built(name: str) -> Path:
 def damaged(name: str, target: Path) -> Path:
     """A copy of a tiny checkpoint that a test may spoil."""
     return Path(shutil.copytree(built(name), target))
+
+
+def colpali(directory: Path, family: str) -> Path:
+    """A checkpoint in the layout of colpali-engine: the backbone's tensors and `custom_text_proj`."""
+    plain(directory, family, "", base=True)
+    torch.manual_seed(11)
+    width = 320 if family == "qwen3_vl" else 128
+    tensors = load_file(directory / "model.safetensors")
+    tensors["custom_text_proj.weight"] = torch.randn(width, 64) / 4
+    tensors["custom_text_proj.bias"] = torch.randn(width) / 8
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return directory
