@@ -87,5 +87,5 @@ def structured_logs(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "mcp", "PIL"):
+    for noisy in ("httpx", "httpx2", "mcp", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -17,7 +17,7 @@ from service.access import LOCAL, Caller
 from service.keys import KeyRing
 from service.limits import Rates
 from service.metrics import Metrics, Stopwatch
-from service.problems import ProblemError, as_problem, response
+from service.problems import BodyError, ProblemError, as_problem, response
 from service.settings import ServiceSettings, is_loopback
 
 COOKIE = "recto_key"
@@ -168,11 +168,12 @@ class _Body:
             with anyio.fail_after(self._idle_s):
                 message = await self._receive()
         except TimeoutError as error:
-            raise ProblemError(408, "timeout", f"no byte of the body came for {self._idle_s:g} s") from error
+            idle = ProblemError(408, "timeout", f"no byte of the body came for {self._idle_s:g} s")
+            raise BodyError(idle) from error
         self._seen += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)
         if self._seen > self._limit:
-            raise _too_large(self._limit)
+            raise BodyError(_too_large(self._limit))
         return message
 
 

@@ -56,6 +56,15 @@ class ProblemError(RectoError):
         self.headers, self.errors = dict(headers or {}), errors or []
 
 
+class BodyError(HTTPException):
+    """A body that cannot be taken; of Starlette's kind, since FastAPI hides every other while it reads one."""
+
+    def __init__(self, problem: ProblemError) -> None:
+        """Carry a problem through the reading of a body."""
+        super().__init__(problem.status, problem.detail, problem.headers)
+        self.problem = problem
+
+
 _BY_CLASS: tuple[tuple[type[RectoError], int, str], ...] = (
     (NotFoundError, 404, "not-found"),
     (UsageError, 422, "usage"),
@@ -93,6 +102,13 @@ def response(problem: ProblemError, request_id: str = "") -> JSONResponse:
     return JSONResponse(body.model_dump(), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
+def _of_starlette(error: HTTPException) -> ProblemError:
+    if isinstance(error, BodyError):
+        return error.problem
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return ProblemError(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
+
+
 Page = Callable[[Request, ProblemError], Response]
 
 
@@ -120,11 +136,9 @@ def install(app: FastAPI, *, page: Page) -> None:
         return answer(request, ProblemError(422, "invalid", detail, errors=fields))
 
     def http(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        detail = str(error.detail) if isinstance(error, HTTPException) else "failed"
-        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-        code = HTTPStatus(status).phrase.lower().replace(" ", "-")
-        return answer(request, ProblemError(status, code, detail, headers=headers))
+        if not isinstance(error, HTTPException):  # Starlette's signature is wider than its call
+            raise error
+        return answer(request, _of_starlette(error))
 
     app.add_exception_handler(RectoError, known)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from library.library import Library
 from service.app import create
 from service.settings import ServiceSettings
-from tests.service.samples import WITHOUT_MODELS
+from tests.service.samples import WITHOUT_MODELS, LatePages, pdf, upload
 
 
 @pytest.fixture
@@ -49,3 +49,20 @@ def serve(library: Library) -> Iterator[Callable[..., TestClient]]:
 @pytest.fixture
 def client(serve: Callable[..., TestClient]) -> TestClient:
     return serve()
+
+
+@pytest.fixture(scope="session")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A running application that tests only read: two collections, and a reranker that prefers late pages."""
+    with Library.open(tmp_path_factory.mktemp("stocked") / "library", WITHOUT_MODELS) as library:
+        library._models._reranker = LatePages()
+        with TestClient(create(library), base_url="http://localhost") as client:
+            pages = (
+                ("red", "alpha rose"),
+                ("green", "beta grass"),
+                ("blue", "gamma sea"),
+                ("yellow", "delta sun"),
+            )
+            upload(client, {"colours.pdf": pdf(*pages, title="Four colours")})
+            upload(client, {"secret.pdf": pdf(("red", "hidden rose"))}, collection="private")
+            yield client

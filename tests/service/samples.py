@@ -1,11 +1,15 @@
 """PDFs of plain colours, and an upload that waits for its job."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pymupdf
 from starlette.testclient import TestClient
 
+from domain.fingerprint import Fingerprint
+from domain.page import number_of
 from library.settings import Settings
+from rerank.reranker import Candidate
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 0.6, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
 WITHOUT_MODELS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, dpi=50)
@@ -35,3 +39,13 @@ def upload(client: TestClient, files: dict[str, bytes], *, collection: str = "de
         assert any(line == "event: end" for line in events.iter_lines())
     found: dict[str, Any] = answer.json()
     return found
+
+
+class LatePages:
+    """A reranker computed by hand: a page's logit is its number."""
+
+    name = "late-pages"
+    fingerprint = Fingerprint("late-pages")
+
+    def scores(self, query: str, candidates: Sequence[Candidate]) -> list[float]:
+        return [float(number_of(candidate.page)) for candidate in candidates]
