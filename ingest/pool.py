@@ -8,6 +8,7 @@ from typing import Any
 from domain.errors import DocumentError
 from ingest.limits import Limits
 from ingest.process import Worker
+from ingest.sandbox import Confinement
 from ingest.wire import Message
 
 
@@ -39,11 +40,20 @@ class Pool:
         """
         worker = self._idle.get()
         try:
-            if worker is None:
+            if worker is None or not worker.alive:
+                self._buried(worker)
                 worker = self._start()
             return worker.ask(fields)
         finally:
             self._idle.put(self._kept(worker))
+
+    def confinement(self) -> Confinement:
+        """What holds a worker on this machine, beyond the plain limits."""
+        worker = self._start()
+        try:
+            return worker.confinement
+        finally:
+            self._buried(worker)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -72,7 +82,11 @@ class Pool:
             return None
         if worker.alive and worker.answers < self.limits.pages_per_worker and not self._closed:
             return worker
-        worker.kill()
-        with self._lock:
-            self._living.discard(worker)
+        self._buried(worker)
         return None
+
+    def _buried(self, worker: Worker | None) -> None:
+        if worker is not None:
+            worker.kill()
+            with self._lock:
+                self._living.discard(worker)

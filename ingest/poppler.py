@@ -42,17 +42,19 @@ class PopplerDocument:
 
     def draw(self, number: int) -> Drawn:
         """Render a page and read its words."""
-        width_pt, height_pt = self._size(number)
-        zoom = self._limits.zoom(width_pt, height_pt)
-        size = (max(1, round(width_pt * zoom)), max(1, round(height_pt * zoom)))
+        zoom = self._limits.zoom(*self._size(number))
+        # by resolution: what pdftoppm takes for width and height on a rotated page differs between versions
         pictures = convert_from_path(
-            self._path, first_page=number, last_page=number, size=size,
+            self._path, first_page=number, last_page=number, dpi=72 * zoom,  # type: ignore[arg-type]  # 1.5 will do
             use_cropbox=True, timeout=self._limits.page_cpu_s,
         )  # fmt: skip
         if not pictures:
             raise DocumentError("corrupt", "poppler cannot render it either")
         picture: Image.Image = pictures[0]
-        return Drawn(without_empty_colour(picture.convert("RGB")), self._text(number))
+        return Drawn(
+            without_empty_colour(picture.convert("RGB")),
+            self._text(number, wide=picture.width > picture.height),
+        )
 
     def close(self) -> None:
         """Nothing stays open between pages."""
@@ -75,10 +77,9 @@ class PopplerDocument:
             facts.get(f"Page {number:4d} size") or facts.get(f"Page {number} size") or facts["Page size"]
         )
         width, _, height = text.split()[:3]
-        turned = str(facts.get(f"Page {number:4d} rot", facts.get("Page rot", "0"))) in {"90", "270"}
-        return (float(height), float(width)) if turned else (float(width), float(height))
+        return (float(width), float(height))
 
-    def _text(self, number: int) -> Text:
+    def _text(self, number: int, *, wide: bool) -> Text:
         text = Text()
         page = ["-f", str(number), "-l", str(number)]
         done = subprocess.run(
@@ -90,7 +91,8 @@ class PopplerDocument:
         except ET.ParseError:
             return text  # the picture is there; a text layer that nobody can read is none
         for sheet in tree.iter(f"{_XHTML}page"):
-            frame = Frame(0, 0, float(sheet.get("width", "1")), float(sheet.get("height", "1")))
+            sides = sorted((float(sheet.get("width", "1")), float(sheet.get("height", "1"))), reverse=wide)
+            frame = Frame(0, 0, sides[0], sides[1])  # pdftotext turns the words but not the page's own size
             for line in sheet.iter(f"{_XHTML}line"):
                 self._line(text, frame, line)
         return text

@@ -16,6 +16,7 @@ from typing import Any
 
 from domain.errors import DocumentError, Failure, StoreError
 from ingest.limits import Limits
+from ingest.sandbox import Confinement
 from ingest.wire import ClosedError, LateError, Message, OversizeError, receive, send
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Worker:
         except (ClosedError, LateError, OversizeError) as error:
             self.kill()
             raise StoreError("a rendering worker does not start; run `recto doctor`") from error
-        self.offline = bool(ready.fields["offline"])
+        self.confinement = Confinement(bool(ready.fields["offline"]), bool(ready.fields["read_only"]))
 
     @property
     def pid(self) -> int:

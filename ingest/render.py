@@ -15,6 +15,7 @@ from ingest.limits import Limits
 from ingest.pool import Pool
 from ingest.probe import EngineName, Probe, engines, examine, request
 from ingest.remedies import with_remedy
+from ingest.sandbox import Confinement
 from ingest.sniff import Sniffed, sniff
 from ingest.wire import Message
 
@@ -87,6 +88,14 @@ class Renderer:
     def pids(self) -> tuple[int, ...]:
         """Process ids of the living workers, to measure them."""
         return self._pool.pids
+
+    def confinement(self) -> Confinement:
+        """What holds a worker on this machine, beyond the plain limits; starts one to find out.
+
+        Raises:
+            StoreError: no worker starts.
+        """
+        return self._pool.confinement()
 
     def probe(self, path: Path) -> Probe:
         """Open a document and say what it is.

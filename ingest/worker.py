@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import DocumentError
-from ingest.engine import Document, Drawn
+from ingest.engine import Document, Drawn, Outline
 from ingest.layer import pack, plain
 from ingest.limits import Limits
 from ingest.picture import encode, has_ink
@@ -26,6 +26,7 @@ ENGINES = {
 }
 
 _REQUEST_BYTES = 1024 * 1024
+_METADATA_LETTERS = 1_000
 _NO_MEMORY = "it needs more memory than a page may have"
 
 
@@ -45,7 +46,7 @@ class Reader:
             allow_cpu(self._limits.page_cpu_s)
             if fields["ask"] == "outline":
                 outline = document.outline()
-                return Message({"pages": outline.pages, "title": outline.title, "metadata": outline.metadata})
+                return _outlined(outline)
             return self._page(document.draw(fields["number"]))
         except DocumentError as error:
             return Message({"code": error.code, "message": str(error)})
@@ -84,16 +85,22 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not look like an answer
     limits = Limits(**arguments["limits"])
     die_with(arguments["lifeline"])
-    offline = confine(limits)
+    confinement = confine(limits)
     for engine in arguments["engines"]:
         _opener(engine)
     reader = Reader(limits)
     try:
-        send(answers, Message({"ready": True, "offline": offline}))
+        send(answers, Message({"offline": confinement.offline, "read_only": confinement.read_only}))
         while True:
             send(answers, reader.answer(receive(requests, max_bytes=_REQUEST_BYTES)))
     except ClosedError:
         return
+
+
+def _outlined(outline: Outline) -> Message:
+    metadata = {key: value[:_METADATA_LETTERS] for key, value in outline.metadata.items()}
+    title = outline.title[:_METADATA_LETTERS]
+    return Message({"pages": outline.pages, "title": title, "metadata": metadata})
 
 
 def _failure(error: Exception, path: str) -> dict[str, str]:

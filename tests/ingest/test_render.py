@@ -9,8 +9,12 @@ import pymupdf
 import pytest
 from PIL import Image
 
+from ingest.layer import unpack
 from ingest.limits import Limits
+from ingest.pool import Pool
+from ingest.probe import request
 from ingest.render import FailedPage, Rendered, Renderer, render
+from ingest.sniff import sniff
 from tests.ingest import bombs
 
 BLACK = b"100 100 300 300 re f"
@@ -27,6 +31,13 @@ def document(*, pages: int = 1, rotation: int = 0, text: str = "Operating margin
     data = bytes(whole.tobytes())
     whole.close()
     return data
+
+
+@pytest.fixture(scope="module")
+def pool():
+    single = Pool(Limits(), 1)
+    yield single
+    single.close()
 
 
 def picture(page: Rendered) -> Image.Image:
@@ -57,17 +68,20 @@ def test_a_page_has_the_size_of_its_resolution(renderer, saved):
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_words_stand_where_the_ink_is_on_the_upright_page(rotation, renderer, saved):
-    (page,) = renderer.pages(saved(document(rotation=rotation)), [1])
-    image = picture(page).convert("L")
-    assert image.size == (page.width_px, page.height_px)
+@pytest.mark.parametrize("engine", ["mupdf", "poppler", "pdfium"])
+def test_words_stand_where_the_ink_is_on_the_upright_page(engine, rotation, pool, saved):
+    path = saved(document(rotation=rotation))
+    answer = pool.ask(request(path, sniff(path, pool.limits), engine, ask="page", number=1))
+    cut = answer.fields["image_bytes"]
+    image, layer = Image.open(io.BytesIO(answer.body[:cut])).convert("L"), unpack(answer.body[cut:])
     ink = image.point(lambda level: 255 if level < 128 else 0).getbbox()
-    boxes = [word.box for word in page.words]
+    boxes = [word.box for word in layer.words]
     around = (
-        min(box.x0 for box in boxes) * page.width_px, min(box.y0 for box in boxes) * page.height_px,
-        max(box.x1 for box in boxes) * page.width_px, max(box.y1 for box in boxes) * page.height_px,
+        min(box.x0 for box in boxes) * image.width, min(box.y0 for box in boxes) * image.height,
+        max(box.x1 for box in boxes) * image.width, max(box.y1 for box in boxes) * image.height,
     )  # fmt: skip
-    assert page.text == "Operating margin"
+    assert layer.text == answer.fields["text"] == "Operating margin"
+    assert (image.width > image.height) == (rotation in {90, 270})
     assert all(abs(edge - side) < 25 for edge, side in zip(ink, around, strict=True))
 
 
@@ -167,6 +181,14 @@ def test_a_file_that_changed_under_its_name_is_read_anew(renderer, saved):
     (before,) = renderer.pages(saved(document(text="before")), [1])
     (after,) = renderer.pages(saved(document(text="afterwards")), [1])
     assert (before.text, after.text) == ("before", "afterwards")
+
+
+def test_a_file_whose_name_is_not_utf8_is_read(renderer, tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bilan \xe9\xff.pdf"))
+    path.write_bytes(document())
+    assert renderer.probe(path).pages == 1
+    (page,) = renderer.pages(path, [1])
+    assert isinstance(page, Rendered)
 
 
 def test_two_threads_share_a_renderer(renderer, saved):

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ def test_the_processor_limit_follows_every_page(saved, worker):
 
 
 def test_a_worker_is_in_a_network_of_its_own_where_it_says_so(worker):
-    if not worker.offline:
+    if not worker.confinement.offline:
         pytest.skip("this kernel does not let a process leave its network")
     assert Path(f"/proc/{worker.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
 
@@ -58,6 +59,51 @@ def test_a_worker_loads_no_model_library(worker):
     maps = Path(f"/proc/{worker.pid}/maps").read_text()
     assert "mupdf" in maps.lower()
     assert not [name for name in ("libtorch", "faiss", "tantivy", "numpy") if name in maps]
+
+
+CONFINED = """
+import socket, sys
+from pathlib import Path
+from ingest.limits import Limits
+from ingest.sandbox import confine
+confinement = confine(Limits())
+folder = Path(sys.argv[1])
+deeds = {
+    "write": lambda: (folder / "there").write_text("changed"),
+    "make": lambda: (folder / "new").touch(),
+    "remove": lambda: (folder / "there").unlink(),
+    "connect": lambda: socket.create_connection(("127.0.0.1", int(sys.argv[2])), timeout=2).close(),
+}
+print(confinement.read_only, confinement.offline)
+for name, deed in deeds.items():
+    try:
+        deed()
+        print(name)
+    except OSError:
+        print("refused")
+print((folder / "there").read_text())
+"""
+
+
+def test_a_confined_process_reads_files_but_writes_none_and_reaches_no_server(tmp_path):
+    (tmp_path / "there").write_text("as it was")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-c", CONFINED, str(tmp_path), port],
+            capture_output=True, text=True, cwd=ROOT, check=True,
+        )  # fmt: skip
+    held, *deeds, content = done.stdout.splitlines()
+    if held != "True True":
+        pytest.skip("this kernel has no Landlock or does not let a process leave its network")
+    assert deeds == ["refused"] * 4
+    assert content == "as it was"
+
+
+def test_what_holds_a_worker_can_be_asked(renderer):
+    held = renderer.confinement()
+    assert {held.offline, held.read_only} <= {True, False}
+    assert len(renderer.pids) <= 2
 
 
 ORPHANS = """
