@@ -8,6 +8,7 @@ arms and reranker said, so that a second call sweeps without asking them again.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -39,8 +40,11 @@ _RECORDING = TypeAdapter(Recording)
 
 def main() -> None:
     given = _arguments()
-    if given.docs:
-        DOCS.write_text(filled(DOCS.read_text(), json.loads(RESULTS.read_text())))
+    if given.docs or given.check:
+        text = filled(DOCS.read_text(), json.loads(RESULTS.read_text()))
+        if given.check and text != DOCS.read_text():
+            sys.exit(f"{DOCS.name} differs from {RESULTS.name}: run `python -m benchmarks.rerank --docs`")
+        DOCS.write_text(text)
         return
     if not given.folders:
         print("give folders with pdfs/, queries.jsonl and qrels.tsv; nothing to measure without them")
@@ -170,6 +174,7 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--ocr", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--docs", action="store_true", help="only put the stored figures into the document")
+    parser.add_argument("--check", action="store_true", help="fail where document and figures differ")
     return parser.parse_args(arguments)
 
 
