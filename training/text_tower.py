@@ -37,15 +37,22 @@ def train_text_tower(config: Path, *, resume: bool = False, progress: Progress |
     recipe.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     tokenizer, network = _start(recipe)
+    if not recipe.steps:
+        return _written(recipe, network, tokenizer)
     pool = make_pool(recipe, tokenizer, tell)
     tell(f"{len(pool.chunks)} chunks, {len(pool.questions)} questions")
     _fit(recipe, network, pool, resume=resume, tell=tell)
-    save_network(network, recipe.output)
-    tokenizer.save(str(recipe.output / TOKENIZER))
-    held, _ = load_network(recipe.output)
+    output = _written(recipe, network, tokenizer)
+    held, _ = load_network(output)
     measured = _held_out(held, pool)
     tell(f"held-out questions: {measured}")
     (recipe.work / "held_out.json").write_text(json.dumps(measured) + "\n")
+    return output
+
+
+def _written(recipe: TextRecipe, network: TextNetwork, tokenizer: Tokenizer) -> Path:
+    save_network(network, recipe.output)
+    tokenizer.save(str(recipe.output / TOKENIZER))
     return recipe.output
 
 

@@ -70,7 +70,7 @@ def row_questions(passages: Sequence[Passage], *, a_page: int, seed: int) -> lis
     chance = random.Random(seed)
     asked: list[Question] = []
     for passage in passages:
-        labels = _row_labels(passage.text)
+        labels = row_labels(passage.text)
         for label in chance.sample(labels, min(a_page, len(labels))):
             form = chance.choice(_FORMS)
             asked.append(
@@ -88,7 +88,8 @@ _FORMS = (
 )
 
 
-def _row_labels(text: str) -> list[str]:
+def row_labels(text: str) -> list[str]:
+    """Lines of words that two or more lines of figures follow: how text layers give a row of a table."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     figures = [_is_figure(line) for line in lines]
     return [
