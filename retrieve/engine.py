@@ -25,12 +25,12 @@ class EngineOptions:
 
     Attributes:
         pooled: vectors a page in the first stage, at most.
-        candidates: pages that are scored exactly, at least; four times k where that is more.
+        candidates: pages that are scored exactly, at least; five times k where that is more.
         exact_rows: so many page vectors are simply all compared; beyond, the first stage chooses pages.
     """
 
     pooled: int = 64
-    candidates: int = 300
+    candidates: int = 400
     exact_rows: int = 1_000_000
 
 
@@ -122,7 +122,7 @@ class Engine:
         positions = _eligible(snapshot, within)
         if k <= 0 or not len(positions):
             return ()
-        wanted = max(self._options.candidates, 4 * k)
+        wanted = max(self._options.candidates, 5 * k)
         if len(positions) > wanted and snapshot.lengths[positions].sum() > self._options.exact_rows:
             positions = self._cache.candidates(snapshot, query, positions, wanted)
         return _best(snapshot, positions, _scored(snapshot, scorer, positions), k)

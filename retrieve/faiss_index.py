@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from domain.page import Hit, PageId, document_of
 from domain.run import ranked
 from retrieve.encoder import Vectors
-from retrieve.first_stage import gathered, settled
+from retrieve.gathering import gathered, settled
 from retrieve.pooling import pooled
 
 DEPTH = 8

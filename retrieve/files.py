@@ -1,10 +1,11 @@
 """Writing files so that a crash leaves the old or the new one, and telling when one is damaged."""
 
+import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import xxhash
 
@@ -48,3 +49,27 @@ def file_checksum(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def sealed(fields: Mapping[str, object]) -> bytes:
+    """Fields as JSON under their own checksum."""
+    body = json.dumps(fields, sort_keys=True)
+    return json.dumps({"checksum": xxhash.xxh3_128_hexdigest(body.encode()), "body": body}).encode()
+
+
+def unsealed(data: bytes) -> dict[str, Any]:
+    """The fields of sealed JSON.
+
+    Raises:
+        ValueError: it is not sealed JSON, or the checksum differs.
+    """
+    try:
+        outer = json.loads(data)
+        body = str(outer["body"])
+        checksum = outer["checksum"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is not sealed: {error}") from error
+    if xxhash.xxh3_128_hexdigest(body.encode()) != checksum:
+        raise ValueError("its checksum differs")
+    fields: dict[str, Any] = json.loads(body)
+    return fields

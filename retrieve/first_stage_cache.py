@@ -108,7 +108,7 @@ class FirstStageCache:
 
     def _outgrown(self, first: FirstStage, snapshot: Snapshot) -> bool:
         living = int(np.searchsorted(snapshot.uids, first.covered, side="right"))
-        removed = 1 - living / max(len(first.pages), 1)
+        removed = 1 - living / max(len(first.table.pages), 1)
         return len(snapshot.uids) > GROWTH * max(first.trained, 1) or removed > STALE
 
     def _build(self, snapshot: Snapshot) -> None:

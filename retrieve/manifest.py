@@ -1,18 +1,16 @@
 """What a store holds: written last, twice, so that one flipped bit or torn write loses nothing."""
 
 import base64
-import json
 import zlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from domain.errors import StoreError
 from domain.fingerprint import Fingerprint
-from retrieve.files import write_file
+from retrieve.files import sealed, unsealed, write_file
 
 FORMAT = 1
 NAMES = ("manifest.json", "manifest.copy.json")
@@ -62,10 +60,9 @@ class Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Make a manifest the truth: the copy first, then the file that readers look at."""
-    body = json.dumps({"format": FORMAT, **asdict(manifest)}, sort_keys=True)
-    text = json.dumps({"checksum": xxhash.xxh3_128_hexdigest(body.encode()), "body": body})
+    data = sealed({"format": FORMAT, **asdict(manifest)})
     for name in reversed(NAMES):
-        write_file(directory / name, lambda file: file.write(text.encode()))
+        write_file(directory / name, lambda file: file.write(data))
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -90,11 +87,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def _parsed(data: bytes) -> Manifest:
-    outer = json.loads(data)
-    body = str(outer["body"])
-    if xxhash.xxh3_128_hexdigest(body.encode()) != outer["checksum"]:
-        raise ValueError("the checksum differs")
-    fields = json.loads(body)
+    fields = unsealed(data)
     if fields.pop("format") != FORMAT:
         raise StoreError("the vectors were written by another version of recto; index again")
     fields["fingerprint"] = Fingerprint(**fields["fingerprint"])

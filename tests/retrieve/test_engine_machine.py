@@ -103,4 +103,4 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+TestEngineMachine.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)

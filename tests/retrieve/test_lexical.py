@@ -1,0 +1,174 @@
+"""The lexical arm: what is found, what is refused, what survives."""
+
+from pathlib import Path
+
+import pytest
+
+from domain.errors import BusyError, StoreError
+from domain.page import Hit, page_id
+from retrieve.lexical import LexicalIndex, LexicalPage
+
+
+def page(doc: str, number: int, text: str, title: str = "", metadata: str = "") -> LexicalPage:
+    return LexicalPage(page_id(doc, number), title, metadata, text)
+
+
+PAGES = [
+    page("a", 1, "Purchases of property, plant and equipment were $1,577 million.", "3M_2018_10K"),
+    page("a", 2, "Operating margin declined to 22.0 %; see drawing A-12/4.", "3M_2018_10K"),
+    page("b", 1, "Purchases of property, plant and equipment were $1,420 million.", "3M_2022_10K"),
+    page("b", 2, "Notre café paye les employés; running runners ran.", "café", "region: north"),
+    page("c", 1, "東京都の人口は2020年に1400万人に達した。", "人口統計"),
+    page("c", 2, "", "人口統計"),
+]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> LexicalIndex:
+    opened = LexicalIndex.open(tmp_path / "lexical", writable=True)
+    opened.add(PAGES)
+    opened.commit()
+    return opened
+
+
+def best(index: LexicalIndex, text: str) -> str:
+    return index.search(text, k=1)[0].page
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("1577", "a/0001"),
+        ("$1,577", "a/0001"),
+        ("drawing A-12/4", "a/0002"),
+        ("22.0% margin", "a/0002"),
+        ("FY2022 purchases of PP&E", "b/0001"),
+        ("capital purchases of 3M in the 2018 10-K", "a/0001"),
+        ("cafe employes", "b/0002"),
+        ("a runner", "b/0002"),
+        ("north", "b/0002"),
+        ("東京の人口", "c/0001"),
+        ("1400万人", "c/0001"),
+    ],
+)
+def test_codes_numbers_names_and_other_scripts_are_found(
+    index: LexicalIndex, question: str, found: str
+) -> None:
+    assert best(index, question) == found
+
+
+def test_the_exact_word_stands_before_its_other_forms(index: LexicalIndex) -> None:
+    index.add([page("d", 1, "margins margins"), page("d", 2, "margin margin")])
+    index.commit()
+    both = frozenset({"d"})
+    assert [hit.page for hit in index.search("margin", k=2, within=both)] == ["d/0002", "d/0001"]
+    assert [hit.page for hit in index.search("margins", k=2, within=both)] == ["d/0001", "d/0002"]
+
+
+@pytest.mark.parametrize(
+    "text", ['title:"x', "margin AND (", "a:b^3~", "+margin -3M", "*", "margin\x00\ud800", "[1 TO"]
+)
+def test_a_question_is_never_a_query_language(index: LexicalIndex, text: str) -> None:
+    assert all(isinstance(hit, Hit) for hit in index.search(text, k=5))
+
+
+def test_no_shared_word_finds_nothing(index: LexicalIndex) -> None:
+    assert index.search("zebra", k=5) == ()
+    assert index.search("", k=5) == ()
+    assert index.search("margin", k=0) == ()
+
+
+def test_the_filter_is_exact_and_changes_no_score(index: LexicalIndex) -> None:
+    everywhere = {hit.page: hit.score for hit in index.search("purchases 2018", k=10)}
+    inside = index.search("purchases 2018", k=10, within=frozenset({"b", "unknown"}))
+    assert [hit.page for hit in inside] == ["b/0001"]
+    assert inside[0].score == pytest.approx(everywhere["b/0001"])
+    assert index.search("purchases", k=10, within=frozenset()) == ()
+
+
+def test_ties_are_closed_before_cutting(index: LexicalIndex) -> None:
+    index.add([page("same", number, "identical words") for number in range(1, 30)])
+    index.commit()
+    found = [hit.page for hit in index.search("identical", k=4)]
+    assert found == ["same/0029", "same/0028", "same/0027", "same/0026"]
+
+
+def test_adding_again_replaces_and_removing_really_removes(index: LexicalIndex) -> None:
+    index.add([page("a", 1, "something else entirely")])
+    index.remove(["a/0002", "never/0001"])
+    index.remove_documents(["c", "never"])
+    index.commit()
+    assert index.pages() == {"a/0001", "b/0001", "b/0002"}
+    assert len(index) == 3
+    assert best(index, "entirely") == "a/0001"
+    assert index.search("東京", k=5) == ()
+
+
+def test_nothing_is_visible_before_the_commit(index: LexicalIndex) -> None:
+    index.add([page("new", 1, "unseen")])
+    assert index.search("unseen", k=1) == ()
+    index.commit()
+    assert best(index, "unseen") == "new/0001"
+
+
+def test_a_reader_sees_a_commit_after_refresh(index: LexicalIndex) -> None:
+    reader = LexicalIndex.open(index.directory)
+    index.add([page("new", 1, "unseen")])
+    index.commit()
+    reader.refresh()
+    assert best(reader, "unseen") == "new/0001"
+    with pytest.raises(StoreError, match="opened for reading"):
+        reader.add(PAGES)
+
+
+def test_a_second_writer_is_refused_until_the_first_closes(index: LexicalIndex) -> None:
+    with pytest.raises(BusyError, match="another process writes"):
+        LexicalIndex.open(index.directory, writable=True)
+    index.close()
+    again = LexicalIndex.open(index.directory, writable=True)
+    assert again.pages() == {own.id for own in PAGES}
+
+
+def _files(index: LexicalIndex) -> list[Path]:
+    return sorted(
+        path for path in index.directory.iterdir() if path.stat().st_size and not path.name.startswith(".")
+    )
+
+
+def test_every_damaged_file_is_refused_by_readers_and_emptied_by_the_writer(index: LexicalIndex) -> None:
+    assert index.verify() is None
+    index.close()
+    for path in _files(index):
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        for damaged in (whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :], whole[:-1], None):
+            if damaged is None:
+                path.unlink()
+            else:
+                path.write_bytes(damaged)
+            with pytest.raises(StoreError, match="verify --repair"):
+                LexicalIndex.open(index.directory)
+        path.write_bytes(whole)
+    assert len(LexicalIndex.open(index.directory)) == len(PAGES)
+    _files(index)[0].write_bytes(b"")
+    emptied = LexicalIndex.open(index.directory, writable=True)
+    assert emptied.pages() == frozenset()
+    emptied.add(PAGES)
+    emptied.commit()
+    assert best(emptied, "1577") == "a/0001"
+    assert emptied.verify() is None
+
+
+def test_an_absent_index_is_refused_by_a_reader(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not complete"):
+        LexicalIndex.open(tmp_path / "none")
+
+
+def test_many_commits_leave_few_files(tmp_path: Path) -> None:
+    index = LexicalIndex.open(tmp_path / "lexical", writable=True)
+    for number in range(1, 21):
+        index.add([page("a", number, f"word{number}")])
+        index.commit()
+    assert len(index) == 20
+    assert len(_files(index)) < 60
+    assert index.verify() is None

@@ -1,0 +1,58 @@
+"""Search terms: codes, numbers and names survive, in every script."""
+
+import pytest
+
+from retrieve.words import content, folded, terms
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10-K", ["10", "k", "10k"]),
+        ("10K", ["10k"]),
+        ("a rise of 3.1%", ["a", "rise", "of", "3.1", "3.1%"]),
+        ("5 %", ["5"]),
+        ("5%", ["5", "5%"]),
+        ("$1,577", ["1577"]),
+        ("1,234,567.89", ["1234567.89"]),
+        ("$1577.00", ["1577.00", "1577"]),
+        ("FY2018", ["fy2018", "fy", "2018"]),
+        ("A-12/4", ["a", "12", "4", "a124"]),
+        ("3M_2018_10K", ["3m", "2018", "10k", "3m201810k"]),
+        ("3M's", ["3m"]),
+        ("opera-\ntion", ["opera", "tion", "operation"]),
+        ("(12, 3)", ["12", "3"]),
+        ("東京都の人口", ["東京", "京都", "都の", "の人", "人口"]),
+        ("2020年", ["2020", "年"]),
+        ("한국어", ["한국", "국어"]),
+        ("ﬁrm ２０２０", ["firm", "2020"]),
+        ('"*:^~\\', []),
+        ("", []),
+    ],
+)
+def test_terms(text: str, expected: list[str]) -> None:
+    assert terms(text) == expected
+
+
+def test_the_same_code_in_two_spellings_shares_a_term() -> None:
+    assert set(terms("Form 10-K")) & set(terms("3M_2018_10K")) >= {"10k"}
+    assert set(terms("fiscal year 2018")) & set(terms("FY2018")) == {"2018"}
+
+
+def test_accents_fold_and_other_letters_stay() -> None:
+    assert [folded(word) for word in ("café", "naïve", "straße", "東京")] == [
+        "cafe",
+        "naive",
+        "straße",
+        "東京",
+    ]
+
+
+def test_words_that_every_text_has_are_dropped_unless_nothing_else_is_left() -> None:
+    assert content(["what", "is", "the", "margin"]) == ["margin"]
+    assert content(["what", "is"]) == ["what", "is"]
+
+
+def test_a_very_long_run_of_letters_is_cut_and_costs_no_time() -> None:
+    assert all(len(term) <= 41 for term in terms("a" * 100_000 + "-" + "b" * 100_000))
+    assert len(terms("1," * 20_000)) == 20_000
