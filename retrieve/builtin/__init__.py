@@ -1,0 +1,1 @@
+"""The built-in visual encoder: reads a page's pixels into one vector a word."""

@@ -1,0 +1,167 @@
+"""The built-in encoder, with the weights that ship."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+import models
+from domain.errors import ModelError
+from domain.model import ModelSettings
+from retrieve.adapters.builtin import BuiltinEncoder, load
+from retrieve.builtin.network import Shape, Strokes
+from retrieve.builtin.reading import Seen, levels
+from retrieve.builtin.weighing import Weighing, weighed
+
+SHIPPED = Path(models.__file__).parent / "encoder"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> BuiltinEncoder:
+    return load("builtin", settings=ModelSettings(dtype="float32"))
+
+
+def page(*lines: str, size: tuple[int, int] = (850, 600), print_px: int = 22) -> Image.Image:
+    image = Image.new("RGB", size, "white")
+    pen, face = ImageDraw.Draw(image), ImageFont.load_default(print_px)
+    for number, line in enumerate(lines):
+        pen.text((40, 40 + 40 * number), line, fill="black", font=face)
+    return image
+
+
+def best(encoder: BuiltinEncoder, query: str, *pages: Image.Image) -> int:
+    (asked,) = encoder.queries([query])
+    assert asked.weights is not None
+    found = [float((asked.rows @ shown.rows.T).max(1) @ asked.weights) for shown in encoder.pages(pages)]
+    return int(np.argmax(found))
+
+
+def test_a_page_is_found_by_the_words_that_it_shows(encoder: BuiltinEncoder) -> None:
+    shown = [
+        page("the operating margin rose in 2019", "revenue and net income"),
+        page("symptoms of the disease include fever", "treatment of patients"),
+        page("the football season ended in March", "the team won the final match"),
+    ]
+    assert best(encoder, "What was the operating margin?", *shown) == 0
+    assert best(encoder, "Which symptoms do patients have?", *shown) == 1
+    assert best(encoder, "football match", *shown) == 2
+
+
+def test_a_page_has_the_same_vectors_alone_and_in_company(encoder: BuiltinEncoder) -> None:
+    one, other = page("alone and in company"), page("quite another page", size=(400, 900))
+    (alone,) = encoder.pages([one])
+    _, together = encoder.pages([other, one])
+    np.testing.assert_array_equal(alone.rows, together.rows)
+    assert alone.boxes is not None
+    np.testing.assert_array_equal(alone.boxes, together.boxes)
+
+
+def test_rows_are_unit_vectors_and_boxes_lie_on_the_page(encoder: BuiltinEncoder) -> None:
+    (shown,) = encoder.pages([page("several words", "in two lines")])
+    (asked,) = encoder.queries(["several words"])
+    for vectors in (shown, asked):
+        assert vectors.rows.dtype == np.float32
+        assert vectors.rows.shape[1] == encoder.dim
+        np.testing.assert_allclose(np.linalg.norm(vectors.rows, axis=1), 1, atol=1e-5)
+    assert shown.boxes is not None
+    assert shown.boxes.shape == (len(shown.rows), 4)
+    assert ((shown.boxes >= 0) & (shown.boxes <= 1)).all()
+    assert (shown.boxes[:, :2] <= shown.boxes[:, 2:]).all()
+
+
+def test_no_page_gives_no_vectors_and_a_blank_one_none_or_few(encoder: BuiltinEncoder) -> None:
+    assert encoder.pages([]) == []
+    (blank,) = encoder.pages([Image.new("RGB", (700, 900), "white")])
+    assert blank.rows.shape[1] == encoder.dim
+    assert len(blank.rows) < 5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 2000), (2000, 8), (60, 60)])
+def test_odd_sizes_are_read(encoder: BuiltinEncoder, size: tuple[int, int]) -> None:
+    (shown,) = encoder.pages([Image.new("RGB", size, "gray")])
+    assert shown.rows.shape[1] == encoder.dim
+
+
+def test_only_rgb_images_are_taken(encoder: BuiltinEncoder) -> None:
+    with pytest.raises(ModelError, match="RGB"):
+        encoder.pages([Image.new("L", (10, 10))])
+
+
+@pytest.mark.parametrize("text", ["", "?", "the of and", "/etc/passwd", "https://example.org/x.png", "数字"])
+def test_every_text_gives_a_query(encoder: BuiltinEncoder, text: str) -> None:
+    (asked,) = encoder.queries([text])
+    assert len(asked.rows) >= 1
+    assert asked.weights is not None
+    assert asked.weights.shape == (len(asked.rows),)
+    assert (asked.weights > 0).all()
+    assert asked.labels is not None
+    assert len(asked.labels) == len(asked.rows)
+
+
+def test_words_that_tell_count_more_than_words_that_do_not(encoder: BuiltinEncoder) -> None:
+    (asked,) = encoder.queries(["what is the amortization"])
+    assert asked.labels is not None
+    assert asked.weights is not None
+    assert asked.labels[int(np.argmax(asked.weights))] == "amortization"
+
+
+def test_the_fingerprint_names_the_weights(encoder: BuiltinEncoder, tmp_path: Path) -> None:
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).write_bytes((SHIPPED / name).read_bytes())
+    (tmp_path / "config.json").write_text((tmp_path / "config.json").read_text().replace("0.4", "0.41"))
+    other = load(f"builtin:{tmp_path}", settings=ModelSettings())
+    assert other.fingerprint.weights != encoder.fingerprint.weights
+
+
+def test_a_missing_or_damaged_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=str(tmp_path)):
+        load(f"builtin:{tmp_path}", settings=ModelSettings())
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        load(f"builtin:{tmp_path}", settings=ModelSettings())
+
+
+def test_folding_keeps_what_a_layer_computes() -> None:
+    torch.manual_seed(0)
+    layer = Strokes((3, 5), (3, 3))
+    pages = torch.randn(2, 3, 8, 9)
+    for _ in range(3):
+        layer(pages)
+    layer.eval()
+    before = layer(pages)
+    layer.fold()
+    torch.testing.assert_close(layer(pages), before, atol=1e-5, rtol=1e-4)
+
+
+def test_a_page_is_brought_to_one_area_whatever_its_size() -> None:
+    small, large = (levels(Image.new("RGB", size))[0] for size in ((300, 200), (3000, 2000)))
+    assert small.shape == large.shape
+
+
+def test_a_word_that_stands_twice_counts_more_and_in_a_longer_page_less() -> None:
+    def seen(*which: int) -> Seen:
+        rows = np.eye(8, dtype=np.float32)[list(which)]
+        count = len(which)
+        return Seen(
+            rows, np.zeros((count, 4), np.float32), np.ones(count, np.float32), np.ones(count, np.float32)
+        )
+
+    once = weighed(seen(0, 1), Weighing()).rows[0, 0]
+    twice = weighed(seen(0, 0), Weighing()).rows[0, 0]
+    longer = weighed(seen(0, *([1] * 400)), Weighing()).rows[0, 0]
+    assert longer < once < twice
+
+
+def test_a_page_keeps_its_rarest_words_when_it_has_too_many() -> None:
+    rows = np.eye(8, dtype=np.float32)
+    rarity = np.linspace(0.2, 0.9, 8, dtype=np.float32)
+    seen = Seen(rows, np.zeros((8, 4), np.float32), rarity, np.ones(8, np.float32))
+    kept = weighed(seen, Weighing(rows=3))
+    assert kept.rows[:, :8].argmax(1).tolist() == [5, 6, 7]
+
+
+def test_the_shape_that_ships_is_the_default_but_for_the_room_for_weights() -> None:
+    assert load("builtin", settings=ModelSettings()).dim == Shape().dim
