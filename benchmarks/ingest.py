@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -42,6 +43,15 @@ class Part:
     numbers: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Figures:
+    """Of every round: pages per second, processor milliseconds a page, peak bytes of ours."""
+
+    rates: list[dict[str, float]]
+    work_ms: list[dict[str, float]]
+    memory: list[int]
+
+
 def main() -> None:
     arguments = _arguments()
     parts = choose(arguments.folder, arguments.pages)
@@ -55,18 +65,23 @@ def main() -> None:
     }
     memory: list[int] = []
     rounds: list[dict[str, float]] = []
+    work: list[dict[str, float]] = []
     for index in range(arguments.rounds):
-        names = list(contenders)[index % 2 :: 1] + list(contenders)[: index % 2]
-        rates = {}
-        for name in names:
+        rates, spent = {}, {}
+        for name in sorted(contenders, reverse=index % 2 == 1):
+            before = _cpu_s()
             with Watch() as watch:
                 seconds = contenders[name](parts)
             rates[name] = count / seconds
+            spent[name] = 1000 * (_cpu_s() - before) / count
             if name == "recto":
                 memory.append(watch.peak_bytes)
         rounds.append(rates)
-        print("  ".join(f"{name} {rate:.1f}/s" for name, rate in sorted(rates.items())))
-    report = _report(arguments, parts, rounds, memory)
+        work.append(spent)
+        print(
+            "  ".join(f"{name} {rate:.1f}/s ({spent[name]:.1f} ms)" for name, rate in sorted(rates.items()))
+        )
+    report = _report(arguments, parts, Figures(rounds, work, memory))
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report["summary"], indent=2))
 
@@ -168,26 +183,34 @@ def _resident(pid: int) -> int:
         return 0  # the process ended meanwhile
 
 
-def _report(
-    arguments: argparse.Namespace, parts: list[Part], rounds: list[dict[str, float]], memory: list[int]
-) -> dict[str, object]:
-    rates = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+def _cpu_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _report(arguments: argparse.Namespace, parts: list[Part], figures: Figures) -> dict[str, object]:
+    rounds = figures.rates
     single = ("pypdfium2", "pdf2image")
     ratio = statistics.median(one["recto"] / max(one[name] for name in single) for one in rounds)
     two = statistics.median(one["recto"] / one["pypdfium2_two_processes"] for one in rounds)
     return {
         "summary": {
             "pages": sum(len(part.numbers) for part in parts),
-            "pages_per_second": {name: round(rate, 1) for name, rate in rates.items()},
+            "pages_per_second": _medians(rounds),
+            "cpu_ms_per_page": _medians(figures.work_ms),
             "of_fastest_plain_renderer": round(ratio, 3),
             "of_pypdfium2_in_two_processes": round(two, 3),
-            "peak_megabytes": round(max(memory) / 1e6),
+            "peak_megabytes": round(max(figures.memory) / 1e6),
         },
         "rounds": [{name: round(rate, 1) for name, rate in one.items()} for one in rounds],
         "documents": [{**asdict(part), "path": Path(part.path).name} for part in parts],
         "provenance": provenance(),
         "command": f"python -m benchmarks.ingest {arguments.folder.name} --rounds {arguments.rounds}",
     }
+
+
+def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(statistics.median(one[name] for one in rounds), 1) for name in sorted(rounds[0])}
 
 
 def provenance() -> dict[str, object]:
