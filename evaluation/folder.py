@@ -44,14 +44,15 @@ class Benchmark:
 
 
 def read_folder(directory: Path) -> Files:
-    """Read a folder of one's own questions.
+    """Read a folder of one's own questions; without `pdfs/`, the PDFs may lie beside the questions.
 
     Raises:
         UsageError: there is no such folder, or it holds no PDFs.
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder; give one with pdfs/, queries.jsonl and qrels.tsv")
-    pdfs = {p.stem: p for p in sorted((directory / "pdfs").glob("*")) if p.suffix.lower() == ".pdf"}
+    place = directory / "pdfs" if (directory / "pdfs").is_dir() else directory
+    pdfs = {p.stem: p for p in sorted(place.iterdir()) if p.suffix.lower() == ".pdf"}
     if not pdfs:
         raise UsageError(f"{directory / 'pdfs'} holds no PDF; put the documents there")
     return _read(directory.resolve().name, directory / "queries.jsonl", directory / "qrels.tsv", pdfs)

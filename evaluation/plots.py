@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from evaluation.report import Report
 
@@ -48,11 +49,19 @@ def svg(draw: Callable[[Axes], None], height_in: float) -> str:
     return out.getvalue()
 
 
+def _plain_log(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _recall(axes: Axes, report: Report) -> None:
     for stage in report.stages:
         depths = range(1, len(stage.recall_by_depth) + 1)
         axes.plot(depths, stage.recall_by_depth, label=stage.name)
-    axes.set(xscale="log", xlabel="depth", ylabel="recall", ylim=(0, 1.02))
+    axes.set(xlabel="depth", ylabel="recall", ylim=(0, 1.02))
+    _plain_log(axes)
     axes.legend(frameon=False)
 
 
@@ -64,7 +73,8 @@ def _cost(axes: Axes, report: Report) -> None:
         low, high = (found.interval.low, found.interval.high) if found.interval else (found.mean, found.mean)
         spread = [[max(found.mean - low, 0)], [max(high - found.mean, 0)]]
         axes.errorbar([stage.latency_ms.p50], [found.mean], yerr=spread, fmt="o", capsize=3, label=stage.name)
-    axes.set(xscale="log", xlabel="p50 milliseconds a query", ylabel="nDCG@10", ylim=(0, 1.02))
+    axes.set(xlabel="p50 milliseconds a query", ylabel="nDCG@10", ylim=(0, 1.02))
+    _plain_log(axes)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
 

@@ -34,7 +34,8 @@ RGB = {"red": "#f00", "green": "#0f0", "blue": "#00f", "yellow": "#ff0", "cyan":
 def picture(colour, kind):
     out = io.BytesIO()
     image = Image.new("RGB", (60, 80), RGB[colour])
-    ImageDraw.Draw(image).rectangle((10, 10, 30, 16), fill="black")  # a page of one colour is blank
+    mark = "white" if colour == "blue" else "black"  # a page of one shade is blank
+    ImageDraw.Draw(image).rectangle((10, 10, 30, 16), fill=mark)
     image.save(out, kind)
     return {"bytes": out.getvalue(), "path": None}
 
