@@ -115,34 +115,30 @@ Page = Callable[[Request, ProblemError], Response]
 def install(app: FastAPI, *, page: Page) -> None:
     """Answer every error of this application with a problem, or with a page where a person asked for one."""
 
-    def answer(request: Request, problem: ProblemError) -> Response:
-        if wants_page(request):
-            return page(request, problem)
-        return response(problem, _id(request))
-
-    def known(request: Request, error: Exception) -> Response:
-        if not isinstance(error, RectoError):  # Starlette's signature is wider than its call
-            raise error
-        problem = as_problem(error)
+    def handle(request: Request, error: Exception) -> Response:
+        problem = _problem_of(error)
         if problem.status >= 500:
             log.error("a request failed: %s", type(error).__name__, exc_info=error, extra=_extra(request))
-        return answer(request, problem)
+        return page(request, problem) if wants_page(request) else response(problem, _id(request))
 
-    def invalid(request: Request, error: Exception) -> Response:
-        errors = error.errors() if isinstance(error, RequestValidationError) else []
-        fields = [{"field": _field(e["loc"]), "message": e["msg"]} for e in errors]
-        first = fields[0] if fields else {"field": "the request", "message": "is not valid"}
-        detail = f"{first['field']}: {first['message']}"
-        return answer(request, ProblemError(422, "invalid", detail, errors=fields))
+    for kind in (RectoError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)
 
-    def http(request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):  # Starlette's signature is wider than its call
-            raise error
-        return answer(request, _of_starlette(error))
 
-    app.add_exception_handler(RectoError, known)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+def _problem_of(error: Exception) -> ProblemError:
+    if isinstance(error, RectoError):
+        return as_problem(error)
+    if isinstance(error, HTTPException):
+        return _of_starlette(error)
+    if isinstance(error, RequestValidationError):
+        return _of_validation(error)
+    raise error
+
+
+def _of_validation(error: RequestValidationError) -> ProblemError:
+    fields = [{"field": _field(e["loc"]), "message": e["msg"]} for e in error.errors()]
+    first = fields[0] if fields else {"field": "the request", "message": "is not valid"}
+    return ProblemError(422, "invalid", f"{first['field']}: {first['message']}", errors=fields)
 
 
 def wants_page(request: Request) -> bool:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from domain.errors import RectoError, UsageError
+from domain.page import Box
 from domain.page import page_id as named
 from library.options import SearchOptions
 from library.results import SearchResult
@@ -135,7 +136,7 @@ async def viewer(
         "text": text,
         "failed": failed,
     }
-    cells = evidence.cells[:_CELLS] if evidence else ()
+    cells = [cell for cell in evidence.cells if _is_place(cell.box)][:_CELLS] if evidence else []
     place = Place("viewer.html", f"{info.document}, page {number}", "search")
     return render(request, place, **values, asked=asked, evidence=evidence, cells=cells)
 
@@ -192,6 +193,11 @@ def sign_out() -> Response:
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
+
+
+def _is_place(box: Box) -> bool:
+    """Whether a box points anywhere; the whole page, as single-vector models give it, does not."""
+    return (box.x1 - box.x0) * (box.y1 - box.y0) < 0.6
 
 
 def _local(path: str) -> str:

@@ -7,13 +7,16 @@ export async function evidence(url, query) {
   return answer.json();
 }
 
+// The whole page, as single-vector models give it, points nowhere.
+const place = (box) => (box.x1 - box.x0) * (box.y1 - box.y0) < 0.6;
+
 export function overlay(cells) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "light");
   svg.setAttribute("viewBox", "0 0 1 1");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
-  const shown = cells.filter((cell) => cell.similarity > 0).slice(0, 60);
+  const shown = cells.filter((cell) => cell.similarity > 0 && place(cell.box)).slice(0, 60);
   const most = Math.max(...shown.map((cell) => cell.similarity), 0);
   for (const { box, similarity } of shown) {
     const rect = document.createElementNS(SVG, "rect");
