@@ -1,8 +1,9 @@
 """Batches of equal-sized inputs, prepared while the model runs, halved when memory runs out."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import torch
@@ -46,12 +47,14 @@ class Batches(Generic[In, Ready, Out]):
         *,
         limit: int,
         name: str,
+        ahead: int = 1,
     ) -> None:
-        """Prepare runs in another thread, one batch ahead of forward; name is for error messages."""
+        """Prepare runs in `ahead` other threads, as many batches before forward; name is for error messages."""
         self._prepare = prepare
         self._forward = forward
         self._limit = limit
         self._name = name
+        self._ahead = ahead
 
     def run(self, items: Sequence[In], sizes: Sequence[int]) -> list[Out]:
         """One output an item, in the order of the items.
@@ -61,17 +64,16 @@ class Batches(Generic[In, Ready, Out]):
         """
         results: dict[int, Out] = {}
         waiting = plan(sizes, limit=self._limit)
-        with ThreadPoolExecutor(max_workers=1) as ahead:
-            ready = None
-            while waiting:
-                batch = waiting.pop(0)
-                current = ready or ahead.submit(self._prepare, [items[i] for i in batch])
-                prepared = current.result()
-                ready = ahead.submit(self._prepare, [items[i] for i in waiting[0]]) if waiting else None
-                outputs = self._tried(prepared)
+        coming: deque[tuple[list[int], Future[Ready]]] = deque()
+        with ThreadPoolExecutor(max_workers=self._ahead) as pool:
+            while waiting or coming:
+                while waiting and len(coming) <= self._ahead:
+                    batch = waiting.pop(0)
+                    coming.append((batch, pool.submit(self._prepare, [items[i] for i in batch])))
+                batch, ready = coming.popleft()
+                outputs = self._tried(ready.result())
                 if outputs is None:
                     waiting[:0] = self._halved(batch, sizes)
-                    ready = None
                 else:
                     results.update(zip(batch, outputs, strict=True))
         return [results[i] for i in range(len(items))]

@@ -54,6 +54,11 @@ class Checkpoint:
         return str(self.config.get("model_type", ""))
 
     @property
+    def identity(self) -> str:
+        """What a fingerprint calls it: the repository, or a directory's own name wherever it lies."""
+        return self.name.removeprefix("st:") if self.revision else self.directory.resolve().name
+
+    @property
     def architectures(self) -> tuple[str, ...]:
         """The classes that its configuration names."""
         return tuple(self.config.get("architectures") or ())

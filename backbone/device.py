@@ -1,5 +1,6 @@
 """Where and in which number format a model runs."""
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +13,13 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A device, a number format, an attention kernel and a batch size that suit one another."""
+    """A device, a number format, an attention kernel, a batch size and threads that suit one another."""
 
     device: str
     dtype: torch.dtype
     attention: str
     batch_tokens: int
+    workers: int = 1
 
     @property
     def dtype_name(self) -> str:
@@ -41,4 +43,6 @@ def place(settings: ModelSettings) -> Place:
     if dtype not in _DTYPES:
         raise ModelError(f"unknown dtype {dtype!r}; use auto, {', '.join(_DTYPES)}")
     attention = settings.attention if settings.attention != "auto" else "sdpa"
-    return Place(device, _DTYPES[dtype], attention, settings.batch_tokens or (16384 if on_gpu else 2048))
+    batch_tokens = settings.batch_tokens or (16384 if on_gpu else 2048)
+    workers = settings.workers or (max(1, min(8, (os.cpu_count() or 2) // 2)) if on_gpu else 1)
+    return Place(device, _DTYPES[dtype], attention, batch_tokens, workers)

@@ -4,6 +4,7 @@ import base64
 import io
 import logging
 import threading
+import time
 import urllib.parse
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from domain.model import ModelSettings
 _log = logging.getLogger(__name__)
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_S = 20.0
+_PAUSE_S = 5.0
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
@@ -84,16 +86,22 @@ class Engine:
         headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
         self._client = httpx.Client(timeout=settings.timeout_s, headers=headers, follow_redirects=False)
         self._closing = weakref.finalize(self, self._client.close)
+        self._down_until = 0.0
         self._slots = threading.BoundedSemaphore(settings.concurrency)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request until it is answered, or its retries are spent.
 
+        A call that timed out is not repeated: the engine is still at work on it. After a call was given up,
+        further ones are refused at once for a few seconds, so that a search does not wait for a dead engine.
+
         Raises:
             EngineError: no answer in time, or one that says no; names engine, address and reason.
         """
+        if time.monotonic() < self._down_until:
+            raise self.error("it failed a moment ago; not asked again yet")
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((_BusyError, httpx.TransportError)),
+            retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_after_attempt(self._settings.retries + 1),
             wait=_wait,
             reraise=True,
@@ -101,12 +109,15 @@ class Engine:
         try:
             return attempts(self._once, path, body)
         except _BusyError as error:
+            self._down_until = time.monotonic() + _PAUSE_S
             raise self.error(f"{error} ({self._settings.retries + 1} attempts)") from error
+        except httpx.TimeoutException as error:
+            self._down_until = time.monotonic() + _PAUSE_S
+            raise self.error(f"no answer within {self._settings.timeout_s:g} s") from error
         except httpx.TransportError as error:
-            what = "no answer in time" if isinstance(error, httpx.TimeoutException) else "no connection"
-            raise self.error(
-                f"{what} ({type(error).__name__}, {self._settings.retries + 1} attempts)"
-            ) from error
+            self._down_until = time.monotonic() + _PAUSE_S
+            attempted = f"{type(error).__name__}, {self._settings.retries + 1} attempts"
+            raise self.error(f"no connection ({attempted})") from error
 
     def each(self, function: Callable[[Item], Out], items: Sequence[Item]) -> list[Out]:
         """Apply a function that calls `post` to every item, several at a time, in the order of the items."""
@@ -163,6 +174,12 @@ def data_uri(image: Image.Image, model: str, max_tokens: int | None) -> str:
     buffer = io.BytesIO()
     page.save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, _BusyError | httpx.TransportError) and not isinstance(
+        error, httpx.TimeoutException
+    )
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -18,6 +18,8 @@ class ModelSettings:
         max_query_tokens: a longer query is cut here, never the prompt around it.
         max_text_tokens: a page's text layer is cut here, where a model reads it.
         batch_tokens: tokens in a batch, padding included; 0 means 16,384 on a GPU and 2,048 elsewhere.
+        workers: threads that prepare batches ahead of the model; 0 means half the cores, at most 8, on a
+            GPU, and one elsewhere.
         pool_factor: merge a page's token vectors to one in so many by Ward clustering; 1 keeps all.
         dim: keep the first `dim` numbers of a single-vector model trained for it; 0 keeps all.
         reads: what of a page a reranker is shown.
@@ -44,6 +46,7 @@ class ModelSettings:
     max_query_tokens: int = 512
     max_text_tokens: int = 2048
     batch_tokens: int = 0
+    workers: int = 0
     pool_factor: float = 1.0
     dim: int = 0
     reads: Reads = "image"

@@ -1,5 +1,6 @@
 """Vision-language rerankers through sentence-transformers: yes/no logits and score heads."""
 
+import copy
 import hashlib
 import math
 import threading
@@ -16,6 +17,7 @@ from backbone.batches import Batches
 from backbone.checkpoint import Checkpoint, open_checkpoint
 from backbone.device import Place, place
 from backbone.inputs import Budget, budget, plain_text, prompt_digest
+from backbone.preprocess import Preprocessors
 from backbone.strict import check_weights, quiet
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -101,11 +103,15 @@ class StReranker:
             budget(model, checkpoint, settings.max_visual_tokens) if self._sees else None
         )
         self._device = torch.device(where.device)
-        self._preparing, self._running = threading.Lock(), threading.Lock()
-        self._batches = Batches(self._prepare, self._run, limit=where.batch_tokens, name=self._name)
+        self._spelling, self._running = threading.Lock(), threading.Lock()
+        self._tokenizer = copy.deepcopy(model.tokenizer)  # its own: a tokenizer serves one thread at a time
+        self._ready = Preprocessors(model[0], count=where.workers, pin=self._device.type == "cuda")
+        self._batches = Batches(
+            self._prepare, self._run, limit=where.batch_tokens, name=self._name, ahead=where.workers
+        )
         self._tower = _cached_tower(model, checkpoint, settings) if self._sees else None
         self._fingerprint = Fingerprint(
-            model=checkpoint.name.removeprefix("st:"),
+            model=checkpoint.identity,
             revision=checkpoint.revision,
             weights=checkpoint.weights,
             prompt=_prompt_name(model, settings),
@@ -135,9 +141,8 @@ class StReranker:
         Raises:
             ModelError: a score is not finite, or a pair does not fit in memory.
         """
-        tokenizer = self._model.tokenizer
-        with self._preparing:
-            plain = plain_text(tokenizer, query, max_tokens=self._settings.max_query_tokens)
+        with self._spelling:
+            plain = plain_text(self._tokenizer, query, max_tokens=self._settings.max_query_tokens)
         pairs = [self._pair(plain, candidate) for candidate in candidates]
         found = self._batches.run(pairs, [self._size(pair) for pair in pairs])
         for score, candidate in zip(found, candidates, strict=True):
@@ -153,9 +158,9 @@ class StReranker:
         image = candidate.image() if self._sees else None
         text = ""
         if "text" in self._settings.reads:
-            with self._preparing:
+            with self._spelling:
                 limit = self._settings.max_text_tokens
-                text = plain_text(self._model.tokenizer, candidate.text(), max_tokens=limit)
+                text = plain_text(self._tokenizer, candidate.text(), max_tokens=limit)
         return _Pair(query, candidate, image, text)
 
     def _size(self, pair: _Pair) -> int:
@@ -171,15 +176,8 @@ class StReranker:
         options: dict[str, Any] = {"text": {"truncation": not self._chat}}
         if self._budget is not None:
             options["image"] = self._budget.options
-        with self._preparing:
-            features: dict[str, Any] = self._model.preprocess(
-                inputs,
-                prompt=self._model.prompts.get(self._model.default_prompt_name),
-                processing_kwargs=options,
-            )
-        if self._device.type == "cuda":
-            features = {key: v.pin_memory() if torch.is_tensor(v) else v for key, v in features.items()}
-        return _Ready(features, keys)
+        prompt = self._model.prompts.get(self._model.default_prompt_name)
+        return _Ready(self._ready(inputs, prompt=prompt, processing_kwargs=options), keys)
 
     def _input(self, pair: _Pair, image: Image.Image | None) -> Any:
         if not self._chat:

@@ -44,6 +44,11 @@ class TowerCache(nn.Module):
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._kind: Any = None
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._seen.clear()
+        self._held = 0
+
     def __getattr__(self, name: str) -> Any:
         """Whatever else the model asks of its tower."""
         try:

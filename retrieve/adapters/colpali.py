@@ -84,7 +84,7 @@ def _write(model: Any, processor: Any, family: str, out: Path) -> None:
 
 def _refer(model: Any, processor: Any, out: Path) -> None:
     """Keep what colpali-engine itself makes of the probe, one input at a time, in float32."""
-    vectors: dict[str, np.ndarray[Any, Any]] = {}
+    vectors: dict[str, Any] = {}
     inputs = {f"page{i}": processor.process_images([page]) for i, page in enumerate(probe.pages())}
     texts = [pair.question for pair in probe.PAIRS]
     inputs.update({f"query{i}": processor.process_queries([text]) for i, text in enumerate(texts)})

@@ -38,6 +38,8 @@ from retrieve.adapters.st import load
 TOLERANCE = 1e-4
 """How far the numbers of a converted model may be from colpali-engine's, both in float32."""
 
+_MODELS: Any = AutoModel
+_IMAGES: Any = AutoImageProcessor
 _PROCESSORS: Mapping[str, tuple[Any, Any]] = {
     "qwen2_vl": (Qwen2VLProcessor, Qwen2VLVideoProcessor),
     "qwen2_5_vl": (Qwen2_5_VLProcessor, Qwen2VLVideoProcessor),
@@ -170,12 +172,12 @@ def _assemble(parts: Path, record: Mapping[str, Any], target: Path) -> None:
     backbone = parts / "backbone"
     config = AutoConfig.for_model(family, **record["config"])
     with torch.device("meta"):
-        model = AutoModel.from_config(config, dtype=getattr(torch, record["dtype"]))
+        model = _MODELS.from_config(config, dtype=getattr(torch, record["dtype"]))
     model.load_state_dict(load_file(parts / "backbone.safetensors"), strict=True, assign=True)
     model.save_pretrained(backbone)
     processing, video = _PROCESSORS[family]
-    images = AutoImageProcessor.from_pretrained(parts / "images")
-    tokenizer = AutoTokenizer.from_pretrained(parts / "tokenizer")
+    images = _IMAGES.from_pretrained(parts / "images")
+    tokenizer: Any = AutoTokenizer.from_pretrained(parts / "tokenizer")
     processing(
         image_processor=images,
         tokenizer=tokenizer,
@@ -191,7 +193,7 @@ def _assemble(parts: Path, record: Mapping[str, Any], target: Path) -> None:
         init_bias=head["bias"],
         module_input_name="token_embeddings",
     )
-    kept = [tokenizer.convert_tokens_to_ids(record["image_token"])] if record["image_only"] else None
+    kept = [int(tokenizer.convert_tokens_to_ids(record["image_token"]))] if record["image_only"] else None
     modules = [
         Transformer(str(backbone), model_kwargs={"dtype": getattr(torch, record["dtype"])}),
         projection,

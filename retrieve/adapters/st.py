@@ -1,5 +1,6 @@
 """Encoders of the field through sentence-transformers: ColQwen-shaped and single-vector ones."""
 
+import copy
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from backbone.inputs import (
     prompt_digest,
     rendered,
 )
+from backbone.preprocess import Preprocessors
 from backbone.strict import check_weights, quiet
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -82,16 +84,17 @@ class StEncoder:
         self._late = isinstance(model, MultiVectorEncoder)
         self._budget: Budget = budget(model, checkpoint, settings.max_visual_tokens)
         self._pooling = _pooling(settings, late=self._late)
-        self._preparing, self._running = threading.Lock(), threading.Lock()
+        self._spelling, self._running = threading.Lock(), threading.Lock()
         self._device = torch.device(where.device)
+        self._tokenizer = copy.deepcopy(model.tokenizer)  # its own: a tokenizer serves one thread at a time
+        self._ready = Preprocessors(model[0], count=where.workers, pin=self._device.type == "cuda")
         self._name = checkpoint.name
         self._dim = settings.dim or int(model.get_embedding_dimension())
-        self._pages = Batches(self._prepare_pages, self._run_pages, limit=where.batch_tokens, name=self._name)
-        self._queries = Batches(
-            self._prepare_queries, self._run_queries, limit=where.batch_tokens, name=self._name
-        )
+        shared: dict[str, Any] = {"limit": where.batch_tokens, "name": self._name, "ahead": where.workers}
+        self._pages = Batches(self._prepare_pages, self._run_pages, **shared)
+        self._queries = Batches(self._prepare_queries, self._run_queries, **shared)
         self._fingerprint = Fingerprint(
-            model=checkpoint.name.removeprefix("st:"),
+            model=checkpoint.identity,
             revision=checkpoint.revision,
             weights=checkpoint.weights,
             prompt=prompt_digest(model),
@@ -129,9 +132,9 @@ class StEncoder:
         Raises:
             ModelError: a vector is not finite.
         """
-        tokenizer, limit = self._model.tokenizer, self._settings.max_query_tokens
-        with self._preparing:
-            plain = [plain_text(tokenizer, text, max_tokens=limit) for text in texts]
+        limit = self._settings.max_query_tokens
+        with self._spelling:
+            plain = [plain_text(self._tokenizer, text, max_tokens=limit) for text in texts]
         return self._queries.run(plain, [len(text) + 32 for text in plain])
 
     def _prepare_pages(self, images: Sequence[Image.Image]) -> dict[str, Any]:
@@ -144,13 +147,8 @@ class StEncoder:
     def _prepare(self, inputs: list[Any], *, task: Task, options: Mapping[str, Any]) -> dict[str, Any]:
         untouched = getattr(self._model[0], "query_expansion", None) is None
         whole = {"text": {"truncation": False}} if untouched else {}
-        with self._preparing:
-            features: dict[str, Any] = self._model.preprocess(
-                inputs, prompt=_prompt(self._model, task), task=task, processing_kwargs={**whole, **options}
-            )
-        if self._device.type == "cuda":
-            return {key: v.pin_memory() if torch.is_tensor(v) else v for key, v in features.items()}
-        return features
+        prompt = _prompt(self._model, task)
+        return self._ready(inputs, prompt=prompt, task=task, processing_kwargs={**whole, **options})
 
     def _forward(self, features: Mapping[str, Any], task: Task) -> dict[str, Any]:
         moved = {

@@ -85,8 +85,20 @@ def test_the_engine_says_how_long_to_wait():
 
 
 def test_an_engine_that_never_answers_is_given_up():
-    with engine(delay_s=1.0) as fake, pytest.raises(EngineError, match="no answer in time"):
-        client(fake, timeout_s=0.1, retries=0).post("/v1/rerank", BODY)
+    with engine(delay_s=0.5) as fake:
+        with pytest.raises(EngineError, match=r"no answer within 0\.1 s"):
+            client(fake, timeout_s=0.1, retries=2).post("/v1/rerank", BODY)
+        assert len(fake.seen) == 1
+
+
+def test_an_engine_that_was_given_up_is_not_asked_again_at_once():
+    with engine(failures=[503]) as fake:
+        made = client(fake, retries=0)
+        with pytest.raises(EngineError, match="HTTP 503"):
+            made.post("/v1/rerank", BODY)
+        with pytest.raises(EngineError, match="it failed a moment ago"):
+            made.post("/v1/rerank", BODY)
+        assert len(fake.seen) == 1
 
 
 def test_an_engine_that_is_down_is_named():

@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,20 @@ def test_a_tall_strip_of_a_page_is_embedded():
 def test_a_page_too_narrow_for_the_family_is_refused_with_its_size():
     with pytest.raises(ModelError, match="a page of 3 x 900 px cannot be resized"):
         encoder("late").pages([Image.new("RGB", (3, 900), "white")])
+
+
+def test_several_threads_and_workers_change_nothing():
+    made, alone = encoder("late", workers=3, batch_tokens=120), encoder("late")
+    many = PAGES * 3
+    expected = [vectors.rows for vectors in alone.pages(many)]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        rounds = list(pool.map(lambda _: (made.pages(many), made.queries(["net margin"])), range(3)))
+    for pages, queries in rounds:
+        for vectors, rows in zip(pages, expected, strict=True):
+            np.testing.assert_allclose(vectors.rows, rows, atol=1e-5)
+        np.testing.assert_allclose(queries[0].rows, alone.queries(["net margin"])[0].rows, atol=1e-5)
+
+
+def test_a_directory_that_moved_keeps_its_fingerprint(tmp_path):
+    moved = checkpoints.damaged("late", tmp_path / "elsewhere" / "model")
+    assert st.load(str(moved), settings=CPU).fingerprint == encoder("late").fingerprint
