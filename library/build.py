@@ -55,19 +55,23 @@ class Parts:
     size_of: Callable[[PageId], str] = lambda _page: ANY_SIZE
 
 
-def pipeline(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:
+def pipeline(
+    parts: Parts, options: SearchOptions, timings: Timings | None = None, *, started: float | None = None
+) -> Stage:
     """Join arms, fusion, reranker and third stage as the settings and this search's options say.
 
     Args:
         parts: the library's arms and models.
         options: of this search; its scope is in the queries already.
-        timings: milliseconds by stage are added here; the clock of the budget starts now.
+        timings: milliseconds by stage are added here.
+        started: when the search began, in seconds of `time.perf_counter`; the budget counts from then, or from now.
 
     Raises:
         UsageError: an arm was asked for that this library does not have.
     """
     spent = timings if timings is not None else {}
-    deadline = Deadline.after(options.budget_ms) if options.budget_ms else None
+    begun = time.perf_counter() if started is None else started
+    deadline = Deadline(begun, options.budget_ms) if options.budget_ms else None
     stages = [timed("first", first_stage(parts, options, spent), spent)]
     if second := _second_stage(parts, options, deadline):
         stages.append(timed("rerank", second, spent))

@@ -52,7 +52,7 @@ class Searcher:
         started, timings = time.perf_counter(), Timings()
         catch_up(self.stores)
         query = Query("q", checked(text), within=self.scope(options))
-        answer = self.pipeline(options, timings)(Run.ask(query)).answers[0]
+        answer = self.pipeline(options, timings, started=started)(Run.ask(query)).answers[0]
         hits = tuple(found for hit in answer.hits if (found := self._found(hit, text)))
         timings["total"] = (time.perf_counter() - started) * 1000.0
         return SearchResult(
@@ -64,7 +64,9 @@ class Searcher:
             notes=self._notes(answer),
         )
 
-    def pipeline(self, options: SearchOptions, timings: Timings | None = None) -> Stage:
+    def pipeline(
+        self, options: SearchOptions, timings: Timings | None = None, *, started: float | None = None
+    ) -> Stage:
         """The pipeline of these options: the one that is served and measured."""
         parts = Parts(
             settings=self.stores.settings,
@@ -78,7 +80,7 @@ class Searcher:
             fields=self._fields,
             size_of=self._size,
         )
-        return pipeline(parts, options, timings)
+        return pipeline(parts, options, timings, started=started)
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The one place where collections, a document's name and filters become document ids; None is all.
