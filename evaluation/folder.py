@@ -8,7 +8,7 @@ from pathlib import Path
 from domain.errors import UsageError
 from evaluation.problems import Problem, settle
 from evaluation.questions import Judgement, Qrels, Question, read_qrels, read_questions, split_corpus_id
-from library.sources import sha256
+from library.sources import SUFFIXES, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,9 @@ def read_folder(directory: Path) -> Files:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder; give one with pdfs/, queries.jsonl and qrels.tsv")
-    place = directory / "pdfs" if (directory / "pdfs").is_dir() else directory
-    pdfs = {p.stem: p for p in sorted(place.iterdir()) if p.suffix.lower() == ".pdf"}
+    inside = directory / "pdfs"
+    place, suffixes = (inside, SUFFIXES) if inside.is_dir() else (directory, {".pdf"})
+    pdfs = {p.stem: p for p in sorted(place.iterdir()) if p.suffix.lower() in suffixes}
     if not pdfs:
         raise UsageError(f"{directory / 'pdfs'} holds no PDF; put the documents there")
     return _read(directory.resolve().name, directory / "queries.jsonl", directory / "qrels.tsv", pdfs)

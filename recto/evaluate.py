@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from domain.errors import UsageError
 from library.options import SearchOptions
-from recto.console import DONE, PARTLY, arm_names, err, library_directory, print_json, reported
+from recto.console import DONE, PARTLY, arm_names, err, library_directory, open_library, print_json, reported
 from recto.options import ArmsOption, EncoderOption, JsonOption, RerankerOption, RerankOption
+from recto.options import LibraryOption as StoredLibraryOption
 from recto.searching import rerank_depth
 
 DEPTH = 100
@@ -143,6 +144,26 @@ def compare(
             print_json([verbs.as_json(one) for one in found])
         else:
             typer.echo(part("markdown").comparison(found, str(first), str(second)))
+
+
+@app.command("export")
+def export(
+    log: Annotated[
+        Path, typer.Argument(help='JSON lines: {"query", "page_id", "score"}; a click has no score.')
+    ],
+    directory: Annotated[Path, typer.Argument(help="The folder to write; `recto evaluate pages` reads it.")],
+    library: StoredLibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write clicks or judgements collected while people searched as a folder of your own questions."""
+    with reported(), open_library(library) as stored:
+        done = part("export").export(stored, log, directory)
+        if as_json:
+            print_json(done)
+        else:
+            typer.echo(
+                f"{done.questions} questions, {done.judgements} judgements, {done.documents} documents"
+            )
 
 
 def _told(verdict: Any) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from domain.errors import RectoError, UsageError
 from evaluation import report, verbs
+from evaluation.export import export
 from evaluation.folder import read_folder
 from evaluation.pages import Plan
 from evaluation.trec import read_run
@@ -235,3 +236,47 @@ def test_the_cache_is_named_by_the_documents_and_what_made_their_vectors(benchma
     assert usual == verbs.cache_directory(files, verbs.Settings(workers=7))
     assert usual != verbs.cache_directory(files, verbs.Settings(dpi=99))
     assert usual != verbs.cache_directory(files, verbs.Settings(encoder="colour"))
+
+
+def test_clicks_are_exported_as_a_folder_that_can_be_evaluated(indexed, tmp_path):
+    place = indexed[0]
+    with Library.open(place) as library:
+        (red,) = [d for d in library.documents() if d.name == "a.pdf"]
+    lines = [
+        {"query": "red", "page_id": f"{red.id}/0001"},
+        {"query": "red", "page_id": f"{red.id}/0002", "score": 0},
+        {"query": "blue page", "page_id": f"{red.id}/0003", "score": 2},
+    ]
+    log = tmp_path / "clicks.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = CliRunner().invoke(
+        app, ["export", str(log), str(tmp_path / "mine"), "--library", str(place), "--json"]
+    )
+    assert json.loads(done.stdout) == {"questions": 2, "judgements": 3, "documents": 1}
+    files = read_folder(tmp_path / "mine")
+    assert {j.corpus_id: j.score for j in files.judgements} == {"a#0": 1, "a#1": 0, "a#2": 2}
+    assert files.problems == ()
+    assert verbs.pages(
+        verbs.Source(tmp_path / "mine", library=place), Plan(), verbs.Outputs(), settings=SETTINGS
+    ).outcome.report.scores["first stage"]["MRR"] == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("no", "expected"),
+        ('{"query": "x", "page_id": "none/0001"}', "there is no page 'none/0001'"),
+        ('{"query": "x", "page_id": 4}', "there is no page 4"),
+        ('{"query": "", "page_id": "a/0001"}', "query must hold the question"),
+        ('{"query": "x", "page_id": "a/0001", "score": -1}', "score must be a whole number"),
+    ],
+)
+def test_a_wrong_line_of_a_log_is_named_and_nothing_is_written(indexed, tmp_path, line, expected):
+    log = tmp_path / "clicks.jsonl"
+    log.write_text(f"\n{line}\n")
+    with (
+        Library.open(indexed[0]) as library,
+        pytest.raises(UsageError, match=rf"clicks\.jsonl:2: {expected}"),
+    ):
+        export(library, log, tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
