@@ -1,15 +1,22 @@
 """PDFs of plain colours, and an upload that waits for its job."""
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pymupdf
+import uvicorn
 from starlette.testclient import TestClient
 
 from domain.fingerprint import Fingerprint
 from domain.page import number_of
+from library.library import Library
 from library.settings import Settings
 from rerank.reranker import Candidate
+from service.app import create
+from service.settings import ServiceSettings
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 0.6, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
 WITHOUT_MODELS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, dpi=50)
@@ -49,3 +56,20 @@ class LatePages:
 
     def scores(self, query: str, candidates: Sequence[Candidate]) -> list[float]:
         return [float(number_of(candidate.page)) for candidate in candidates]
+
+
+@contextmanager
+def running(library: Library) -> Iterator[str]:
+    """The service over a library, on a port of its own; gives its address."""
+    app = create(library, ServiceSettings(requests_per_s=0))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        app.state.desk.board.close()
+        server.should_exit = True
+        thread.join()

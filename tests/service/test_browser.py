@@ -1,20 +1,15 @@
 """The web page in Chromium: upload, progress, search, evidence, viewer, keyboard, and what axe finds."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from re import compile as pattern
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from library.library import Library
-from service.app import create
-from service.settings import ServiceSettings
-from tests.service.samples import WITHOUT_MODELS, LatePages, pdf
+from tests.service.samples import WITHOUT_MODELS, LatePages, pdf, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.service, pytest.mark.slow]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-extensions"]
@@ -36,16 +31,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         path.write_bytes(pdf(*pages))
         library.index([path], collection="demo")
-        app = create(library, ServiceSettings(requests_per_s=0))
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        app.state.desk.board.close()
-        server.should_exit = True
-        thread.join()
+        with running(library) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")
