@@ -1,0 +1,141 @@
+"""The built-in reranker: reads what the visual encoder saw of a page, and its text layer where it has one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import models
+from domain.errors import ModelError
+from domain.fingerprint import Fingerprint
+from domain.model import ModelSettings
+from rerank.builtin.files import load_network
+from rerank.builtin.network import RerankNetwork, has_tiles
+from rerank.builtin.pairs import Reading, Speller, Wording, beside, seen, worded, written
+from rerank.reranker import Candidate, PageFeatures
+
+Featurise = Callable[[Image.Image], PageFeatures]
+
+BATCH = 16
+"""Pages read together."""
+
+LEGIBLE = 20
+"""Words of a text layer below which a page is read by sight alone, as if it had none."""
+
+
+class BuiltinReranker:
+    """Scores a question and a page by the words that both show.
+
+    A page is read twice where that is possible: by the visual encoder's vectors, which know places, and by
+    its text layer, which knows every word. Both go through the same network; the logit is their mean.
+    """
+
+    name = "builtin"
+
+    def __init__(self, network: RerankNetwork, digest: str, *, featurise: Featurise | None = None) -> None:
+        """Hold a loaded network; use `load` to read one."""
+        self._network = network
+        self._digest = digest
+        self._featurise = featurise
+        self._speller = Speller(network)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What made the scores; a calibration belongs to one fingerprint."""
+        return fingerprint(self._digest)
+
+    def scores(self, query: str, candidates: Sequence[Candidate]) -> list[float]:
+        """Raw logits in fp32, one a candidate, in order; a pair's logit depends on that pair alone.
+
+        Raises:
+            ModelError: a score is not finite, or a page can be read in no way; names model and page.
+        """
+        limit = self._network.config.question_words
+        asked = worded(query, self._speller, most=limit)
+        readings: list[Reading] = []
+        owners: list[int] = []
+        for place, candidate in enumerate(candidates):
+            found = self._readings(candidate)
+            readings += found
+            owners += [place] * len(found)
+        logits = self._logits(asked, readings)
+        totals = np.bincount(owners, weights=logits, minlength=len(candidates))
+        means = totals / np.maximum(np.bincount(owners, minlength=len(candidates)), 1)
+        return _finite(means.tolist(), candidates)
+
+    def _readings(self, candidate: Candidate) -> list[Reading]:
+        text = written(candidate.text(), self._speller)
+        by_text = [text] if len(text.cells) >= LEGIBLE else []
+        features = candidate.features()
+        if features is None and not by_text:
+            features = self._look(candidate)
+        if features is None:
+            return by_text
+        if features.rows.shape[1:] != (self._network.config.dim + 1,):
+            raise ModelError(
+                f"the built-in reranker reads rows of width {self._network.config.dim + 1}, not "
+                f"{features.rows.shape} as page {candidate.page} has; use it with the built-in encoder, or "
+                "choose another reranker"
+            )
+        return [seen(features), *by_text]
+
+    def _look(self, candidate: Candidate) -> PageFeatures | None:
+        if self._featurise is None:
+            raise ModelError(
+                f"page {candidate.page} has neither text nor vectors of the built-in encoder; index with that "
+                "encoder, or choose a reranker that reads images"
+            )
+        return self._featurise(candidate.image())
+
+    def _logits(self, asked: Wording, readings: Sequence[Reading]) -> list[float]:
+        # pages of like length share a batch, so that little is padded
+        order = sorted(range(len(readings)), key=lambda place: len(readings[place].cells))
+        logits = [0.0] * len(readings)
+        for start in range(0, len(order), BATCH):
+            places = order[start : start + BATCH]
+            pages = [readings[place] for place in places]
+            pairs = beside([asked] * len(pages), pages, dim=self._network.config.dim)
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
+                for place, logit in zip(places, self._network(pairs).tolist(), strict=True):
+                    logits[place] = logit
+        return logits
+
+
+def fingerprint(digest: str) -> Fingerprint:
+    """The fingerprint of the built-in reranker with these weights."""
+    return Fingerprint(model=BuiltinReranker.name, weights=digest, prompt="sight+text, mean")
+
+
+def load(
+    name: str = "builtin",
+    *,
+    settings: ModelSettings | None = None,  # noqa: ARG001  # as all adapters; this one has no choices
+    featurise: Featurise | None = None,
+    directory: Path | None = None,
+) -> BuiltinReranker:
+    """Read the reranker that ships, or one that was trained here.
+
+    Args:
+        name: `builtin`.
+        settings: accepted as every adapter does; the built-in reranker has no choices.
+        featurise: reads a picture with the built-in encoder, for pages that no index has seen.
+        directory: where the weights are; None takes those that ship.
+
+    Raises:
+        ModelError: a file is missing or damaged; names the directory and the remedy.
+    """
+    if name != BuiltinReranker.name:
+        raise ModelError(f"this adapter holds the reranker 'builtin' only, not {name!r}")
+    network, digest = load_network(directory or Path(models.__file__).parent / "reranker")
+    return BuiltinReranker(network, digest, featurise=featurise)
+
+
+def _finite(scores: list[float], candidates: Sequence[Candidate]) -> list[float]:
+    for score, candidate in zip(scores, candidates, strict=True):
+        if not np.isfinite(score):
+            raise ModelError(
+                f"the built-in reranker gave {score} for page {candidate.page}; check its weights"
+            )
+    return scores

@@ -1,0 +1,175 @@
+from collections.abc import Callable
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from domain.errors import ModelError
+from domain.packing import packed, unpacked
+from rerank.adapters.builtin import BuiltinReranker, load
+from rerank.builtin.files import save_network
+from rerank.builtin.network import RerankConfig, RerankNetwork
+from rerank.builtin.pairs import Speller, line_order, seen, worded
+from rerank.reranker import Candidate, PageFeatures
+
+SHAPE = RerankConfig(
+    dim=15, buckets=512, hidden=16, lift=24, layers=1, heads=2, inner=24, question_words=6, page_words=8
+)
+TEXT = (
+    "operating margin rose to twelve percent while the cash flow of the company fell again in the last year "
+    * 2
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    torch.manual_seed(3)
+    network = RerankNetwork(SHAPE)
+    with torch.no_grad():
+        network.verdict.weight.normal_(std=1.0)
+        network.look.weight.normal_(std=1.0)
+    save_network(network, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def reranker(directory: Path) -> BuiltinReranker:
+    return load(directory=directory)
+
+
+def features(count: int, seed: int = 1) -> PageFeatures:
+    dice = np.random.default_rng(seed)
+    rows = dice.standard_normal((count, SHAPE.dim + 1)).astype(np.float32)
+    corners = np.sort(dice.random((count, 2, 2)).astype(np.float32), axis=1)
+    return PageFeatures(rows / np.linalg.norm(rows, axis=1, keepdims=True), corners.reshape(count, 4))
+
+
+def never() -> Image.Image:
+    raise AssertionError("the picture was asked for")
+
+
+def candidate(
+    text: str = "", shown: PageFeatures | None = None, image: Callable[[], Image.Image] = never
+) -> Candidate:
+    return Candidate("d/0001", image, lambda: text, lambda: shown)
+
+
+def test_each_pair_is_scored_by_itself_and_in_order(reranker: BuiltinReranker) -> None:
+    pages = [
+        candidate(TEXT),
+        candidate(shown=features(300)),
+        candidate("cash flow " * 40, features(3, 2)),
+        candidate(shown=features(40, 3)),
+    ]
+    together = reranker.scores("operating margin of the company", pages)
+    alone = [reranker.scores("operating margin of the company", [page])[0] for page in pages]
+    assert together == pytest.approx(alone, abs=0.05)
+    assert len({round(score, 2) for score in together}) == len(pages)
+
+
+def test_no_candidates_have_no_scores(reranker: BuiltinReranker) -> None:
+    assert reranker.scores("anything", []) == []
+
+
+@pytest.mark.parametrize("query", ["", "?!", "margin", "a very long question " * 50, "利益率"])
+def test_every_question_gets_finite_scores_even_of_a_blank_page(
+    reranker: BuiltinReranker, query: str
+) -> None:
+    scores = reranker.scores(query, [candidate(shown=features(0)), candidate(TEXT)])
+    assert np.isfinite(scores).all()
+
+
+def test_a_page_is_read_by_sight_by_text_or_by_both(reranker: BuiltinReranker) -> None:
+    both = reranker.scores("cash flow", [candidate(TEXT, features(30))])[0]
+    sight = reranker.scores("cash flow", [candidate(shown=features(30))])[0]
+    text = reranker.scores("cash flow", [candidate(TEXT)])[0]
+    assert both == pytest.approx((sight + text) / 2, abs=0.05)
+
+
+def test_a_few_words_of_text_do_not_outweigh_the_picture(reranker: BuiltinReranker) -> None:
+    stamped = reranker.scores("cash flow", [candidate("page 3 of 9", features(30))])
+    assert stamped == reranker.scores("cash flow", [candidate("", features(30))])
+
+
+def test_a_bare_picture_is_read_with_what_was_given_for_it(directory: Path) -> None:
+    looked: list[Image.Image] = []
+
+    def featurise(image: Image.Image) -> PageFeatures:
+        looked.append(image)
+        return features(30)
+
+    picture = Image.new("RGB", (8, 8))
+    reranker = load(directory=directory, featurise=featurise)
+    score = reranker.scores("cash flow", [candidate(image=lambda: picture)])
+    assert looked == [picture]
+    assert score == reranker.scores("cash flow", [candidate(shown=features(30))])
+
+
+def test_a_page_that_can_be_read_in_no_way_is_refused_by_name(reranker: BuiltinReranker) -> None:
+    with pytest.raises(ModelError, match=r"d/0001 has neither text nor vectors"):
+        reranker.scores("cash flow", [candidate()])
+
+
+def test_vectors_of_another_encoder_are_refused(reranker: BuiltinReranker) -> None:
+    other = PageFeatures(np.ones((2, 4), np.float32) / 2, np.zeros((2, 4), np.float32))
+    with pytest.raises(ModelError, match="rows of width 16"):
+        reranker.scores("cash flow", [candidate(shown=other)])
+
+
+def test_a_score_that_is_not_finite_is_an_error_that_names_the_page(directory: Path) -> None:
+    reranker = load(directory=directory)
+    with torch.no_grad():
+        reranker._network.weigh[-1].bias.fill_(float("nan"))
+    with pytest.raises(ModelError, match=r"nan for page d/0001"):
+        reranker.scores("cash flow", [candidate(TEXT)])
+
+
+def test_another_name_is_refused(directory: Path) -> None:
+    with pytest.raises(ModelError, match="'other'"):
+        load("other", directory=directory)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_missing_or_damaged_file_is_refused(directory: Path, name: str) -> None:
+    (directory / name).write_bytes((directory / name).read_bytes()[:-30])
+    with pytest.raises(ModelError, match="restore the one that ships"):
+        load(directory=directory)
+
+
+def test_other_weights_have_another_fingerprint(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    torch.manual_seed(4)
+    save_network(RerankNetwork(SHAPE), other)
+    assert load(directory=other).fingerprint.digest != load(directory=directory).fingerprint.digest
+
+
+def test_words_are_read_line_by_line_from_left_to_right() -> None:
+    boxes = np.array([[0.5, 0.10, 0.6, 0.12], [0.1, 0.30, 0.2, 0.32], [0.1, 0.101, 0.2, 0.121]], np.float32)
+    assert line_order(boxes).tolist() == [2, 0, 1]
+
+
+def test_the_weight_of_a_row_is_taken_off_and_the_word_is_left() -> None:
+    word = np.array([0.6, 0.8], np.float32)
+    rows = np.array([[*(0.5 * word), np.sqrt(0.75)]], np.float32)
+    assert seen(PageFeatures(rows, np.zeros((1, 4), np.float32))).cells[0] == pytest.approx(word)
+
+
+def test_a_known_word_has_its_own_worth_and_any_other_the_common_one() -> None:
+    network = RerankNetwork(RerankConfig(dim=4, buckets=32, known=1, unknown=0.7, hidden=8, heads=2))
+    network.known[0] = int(np.array(crc32(b"margin"), np.uint32).view(np.int32))
+    network.worths[0] = 0.2
+    assert worded("Margin rose", Speller(network), most=5).worth == pytest.approx([0.2, 0.7])
+
+
+def test_packing_keeps_whole_numbers_and_loses_at_most_half_a_step() -> None:
+    dice = np.random.default_rng(1)
+    given = {"m": dice.standard_normal((3, 9)).astype(np.float32), "k": np.array([1, -(2**31)], np.int32)}
+    back = unpacked(packed(given))
+    steps = np.abs(given["m"]).max(1, keepdims=True) / 127
+    assert (np.abs(back["m"] - given["m"]) <= 0.501 * steps).all()
+    assert back["k"].tolist() == given["k"].tolist()

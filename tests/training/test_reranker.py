@@ -1,0 +1,82 @@
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from domain.errors import UsageError
+from rerank.adapters.builtin import load
+from training.reranker import train_reranker
+from training.reranker_pages import read_pages
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    chance = random.Random(1)
+    letters = "bcdfgklmnprstv"
+    vocabulary = [
+        "".join(chance.choice(letters) + chance.choice("aeiou") for _ in range(3)) for _ in range(600)
+    ]
+    passages = [[chance.choice(vocabulary) for _ in range(40)] for _ in range(90)]
+    for folder in ("contexts", "pairs"):
+        (tmp_path / folder).mkdir()
+    contexts = [
+        {"id": f"made-{n}", "title": f"t{n // 9}", "lang": "en", "kind": "text", "text": " ".join(words)}
+        for n, words in enumerate(passages)
+    ]
+    asked = [
+        {"q": " ".join(words[s : s + 4]), "ctx": f"made-{n}", "a": [], "lang": "en", "split": "train"}
+        for n, words in enumerate(passages)
+        for s in (0, 9, 20)
+    ]
+    for folder, rows in (("contexts", contexts), ("pairs", asked)):
+        with gzip.open(tmp_path / folder / "made.jsonl.gz", "wt") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        'text = "."\noutput = "out"\nwork = "work"\nwarm = 20\nsteps = 20\nlast = 0\nquestions = 4\n'
+        "candidates = 5\npages_a_document = 1\nsave_every = 10\nheld_out = 0.3\n[shape]\ndim = 48\nbuckets = 4096\n"
+        "hidden = 16\nlift = 16\nlayers = 1\nheads = 2\ninner = 16\nquestion_words = 6\npage_words = 12\n"
+    )
+    return path
+
+
+def test_a_tiny_reranker_trains_end_to_end_and_beats_chance_on_held_out_documents(config: Path) -> None:
+    output = train_reranker(config)
+    held = json.loads((config.parent / "work" / "held_out.json").read_text())["simulated"]
+    assert held["questions"] > 10
+    assert held["sight"] > 2 * held["chance"]
+    assert held["text"] > 2 * held["chance"]
+    assert load(directory=output).fingerprint.weights
+
+
+def test_a_run_stopped_halfway_and_resumed_ends_where_an_unbroken_one_does(config: Path) -> None:
+    whole = (train_reranker(config) / "model.safetensors").read_bytes()
+    (config.parent / "work" / "checkpoint.pt").unlink()
+
+    def stop(line: str) -> None:
+        if line.startswith("step 20/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_reranker(config, progress=stop)
+    told: list[str] = []
+    again = (train_reranker(config, resume=True, progress=told.append) / "model.safetensors").read_bytes()
+    assert again == whole
+    assert not any(line.startswith("step 0/") for line in told)
+
+
+def test_every_question_is_about_a_page_that_shows_its_passage(config: Path) -> None:
+    train_reranker(config)
+    pages = read_pages(sorted((config.parent / "work" / "composed").glob("*.pdf")))
+    with gzip.open(config.parent / "contexts" / "made.jsonl.gz", "rt") as file:
+        first = json.loads(file.readline())["text"].split()
+    assert any(set(first) <= set(page.words) for page in pages)
+
+
+@pytest.mark.parametrize("line", ['colour = "red"\n', "warm = \n"])
+def test_a_configuration_that_cannot_be_used_is_refused(config: Path, line: str) -> None:
+    config.write_text(line + config.read_text())
+    with pytest.raises(UsageError, match=r"colour|cannot be read"):
+        train_reranker(config)

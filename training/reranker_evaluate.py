@@ -1,0 +1,110 @@
+"""Held-out figures of a reranker, and its calibration on questions that neither train nor evaluate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rerank.adapters.builtin import BATCH, BuiltinReranker, fingerprint
+from rerank.builtin.files import CALIBRATION
+from rerank.builtin.network import RerankNetwork, has_tiles
+from rerank.builtin.pairs import Reading, Wording, beside
+from rerank.fitting import Labelled, fit
+from training.reranker_material import Material, Stage
+from training.reranker_pool import as_written
+
+DEPTH = 20
+BLUR = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Mean reciprocal rank of the right page among DEPTH that BM25 finds alike, over held-out questions.
+
+    Attributes:
+        questions: how many.
+        similarity: ranked by the sum of each question word's best similarity, as late interaction does.
+        sight: reranked by sight.
+        text: reranked by text.
+        chance: of a random order.
+    """
+
+    questions: int
+    similarity: float
+    sight: float
+    text: float
+    chance: float
+
+
+def evaluate(network: RerankNetwork, stage: Stage, material: Material) -> Figures:
+    """Rerank each held-out question's right page among the pages that BM25 finds most alike."""
+    ranks: dict[str, list[float]] = {"similarity": [], "sight": [], "text": [], "chance": []}
+    for question in stage.evaluate:
+        pages = _candidates(stage, question)
+        seen = by_sight(stage, pages, material)
+        text = [as_written(stage.task, page, material.lexicon) for page in pages]
+        asked = material.lexicon.wording(stage.task.questions[question])
+        ranks["similarity"].append(_reciprocal([_alike(asked, page) for page in seen]))
+        ranks["sight"].append(_reciprocal(score(network, asked, seen)))
+        ranks["text"].append(_reciprocal(score(network, asked, text)))
+        ranks["chance"].append(float(np.mean(1 / np.arange(1, len(pages) + 1))))
+    means = {name: float(np.mean(values)) if values else 0.0 for name, values in ranks.items()}
+    return Figures(questions=len(stage.evaluate), **means)
+
+
+def calibrate(
+    network: RerankNetwork, digest: str, material: Material, output: Path
+) -> dict[str, float] | None:
+    """Fit the calibration on questions kept apart and write it beside the weights; None if they are too few."""
+    stage = material.stages[-1]
+    labels: list[Labelled] = []
+    for question in stage.calibrate:
+        pages = _candidates(stage, question)
+        asked = material.lexicon.wording(stage.task.questions[question])
+        seen = score(network, asked, by_sight(stage, pages, material))
+        text = score(network, asked, [as_written(stage.task, page, material.lexicon) for page in pages])
+        means = [(a + b) / 2 for a, b in zip(seen, text, strict=True)]
+        labels += [Labelled(str(question), logit, not place) for place, logit in enumerate(means)]
+    if len(stage.calibrate) < 50:
+        return None
+    fitted = fit(
+        labels, fingerprint=fingerprint(digest), model=BuiltinReranker.name, kind="platt"
+    ).calibration
+    (output / CALIBRATION).write_text(fitted.to_json() + "\n")
+    return {"questions": fitted.questions, "ece_before": fitted.ece_before, "ece_after": fitted.ece_after}
+
+
+def by_sight(stage: Stage, pages: Sequence[int], material: Material) -> list[Reading]:
+    """What the encoder read of these pages, or what it might have read, the same at every call."""
+    if stage.pictures:
+        return [stage.pictures[page] for page in pages]
+    dice = np.random.default_rng(pages[0])
+    return [material.misreader.read(stage.task, page, blur=BLUR, chance=dice) for page in pages]
+
+
+def score(network: RerankNetwork, asked: Wording, pages: Sequence[Reading]) -> list[float]:
+    """Logits of one question and these pages."""
+    logits: list[float] = []
+    for start in range(0, len(pages), BATCH):
+        some = pages[start : start + BATCH]
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
+            logits += network(beside([asked] * len(some), some, dim=network.config.dim)).tolist()
+    return logits
+
+
+def _candidates(stage: Stage, question: int) -> list[int]:
+    near = [int(page) for page in stage.task.near[question] if page >= 0]
+    return [stage.task.right[question][0], *near[: DEPTH - 1]]
+
+
+def _alike(asked: Wording, page: Reading) -> float:
+    if not len(page.cells):
+        return 0.0
+    return float((asked.worth * (asked.rows @ page.cells.T).max(1)).sum())
+
+
+def _reciprocal(scores: Sequence[float]) -> float:
+    """One over the rank of the first; equal scores count against it."""
+    return 1.0 / (1 + sum(other >= scores[0] for other in scores[1:]))

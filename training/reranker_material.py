@@ -1,0 +1,158 @@
+"""Everything that a training run of the reranker holds: network, words, pages, questions, pictures."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from domain.errors import UsageError
+from rerank.builtin.network import RerankNetwork
+from rerank.builtin.pairs import Reading, Speller
+from training.reranker_pages import (
+    Asked,
+    WordPage,
+    asked_of,
+    asked_of_lines,
+    asked_of_rows,
+    compose,
+    read_pages,
+)
+from training.reranker_pool import Lexicon, Misreader, Task, count_words, make_lexicon, make_task, rarities
+from training.reranker_recipe import RerankRecipe
+from training.reranker_sight import EncoderWords, encoder_words, look_at, made_up_words
+from training.reranker_start import learn_words, new_network, take_start
+from training.texts import contexts, pairs
+
+Progress = Callable[[str], None]
+
+MOST_HELD = 120
+"""Questions that evaluate, and that calibrate, at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """A set of pages and questions: which train, which evaluate, which calibrate.
+
+    Attributes:
+        name: for reports.
+        task: pages, questions and negatives.
+        train: questions that train.
+        evaluate: questions about documents that never train.
+        calibrate: questions about yet other documents.
+        pictures: a page's vectors as the encoder read them; empty where reading is simulated.
+    """
+
+    name: str
+    task: Task
+    train: list[int]
+    evaluate: list[int]
+    calibrate: list[int]
+    pictures: Mapping[int, Reading] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What the training loop needs; the stages in the order in which they train."""
+
+    network: RerankNetwork
+    lexicon: Lexicon
+    misreader: Misreader
+    stages: list[Stage]
+
+
+def gather(recipe: RerankRecipe, tell: Progress) -> Material:
+    """Read, compose and mine everything that the recipe names, and make the network's start."""
+    pages, asked = _pages(recipe, tell)
+    counts = count_words(pages, asked)
+    network = new_network(recipe.shape, _words(recipe, counts, len(pages)), seed=recipe.seed)
+    speller = Speller(network)
+    lexicon = make_lexicon(counts, len(pages), speller)
+    tell(f"{len(pages)} pages, {len(asked)} questions, {len(lexicon.numbers)} words")
+    if recipe.tower:
+        learn_words(network, lexicon, recipe.tower, steps=1200, seed=recipe.seed, tell=tell)
+    stages = [_stage("simulated", pages, asked, lexicon, recipe)]
+    if recipe.encoder and recipe.pictures:
+        stages.append(_seen(pages, asked, lexicon, recipe, tell))
+    if recipe.start:
+        take_start(network, recipe.start)
+    return Material(network, lexicon, Misreader(lexicon, tuple(lexicon.numbers), speller), stages)
+
+
+def _words(recipe: RerankRecipe, counts: Mapping[str, int], total: int) -> EncoderWords:
+    if recipe.encoder:
+        return encoder_words(recipe.encoder)
+    rarity = dict(zip(counts, rarities(counts, total).tolist(), strict=True))
+    return made_up_words(rarity, buckets=recipe.shape.buckets, dim=recipe.shape.dim, seed=recipe.seed)
+
+
+def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[Asked]]:
+    chance = random.Random(recipe.seed)
+    found = [one for one in contexts(recipe.text) if not one.id.startswith("wiki-")]
+    chance.shuffle(found)
+    where = compose(
+        found[: recipe.contexts],
+        recipe.work / "composed",
+        seed=recipe.seed,
+        pages_a_document=recipe.pages_a_document,
+    )
+    composed = read_pages(sorted({path for path, _ in where.values()}))
+    tell(f"set {len(where)} contexts on {len(composed)} pages")
+    real = read_pages([path for directory in recipe.pdfs for path in sorted(directory.glob("*.pdf"))])
+    pages = [*real[: recipe.pages], *composed]
+    asked = asked_of(pairs(recipe.text), where, pages)
+    shift = len(real[: recipe.pages])
+    asked += asked_of_rows(pages[:shift], a_page=3, seed=recipe.seed)
+    asked += asked_of_lines(pages[:shift], seed=recipe.seed)
+    if len(asked) < 10:
+        raise UsageError(f"{recipe.text} and {recipe.pdfs} give only {len(asked)} questions to train on")
+    return pages, asked
+
+
+def _stage(
+    name: str, pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, recipe: RerankRecipe
+) -> Stage:
+    task = make_task(pages, asked, lexicon, most_words=recipe.shape.question_words)
+    documents = sorted(set(task.documents.tolist()))
+    random.Random(recipe.seed).shuffle(documents)
+    kept = max(1, round(len(documents) * recipe.held_out))
+    held, apart = set(documents[:kept]), set(documents[kept : 2 * kept])
+    of = [int(task.documents[right[0]]) for right in task.right]
+    usable = [q for q in range(len(of)) if len(task.questions[q])]
+    train = [q for q in usable if of[q] not in held and of[q] not in apart]
+    if not train:
+        raise UsageError(
+            f"{len(documents)} documents are too few to train on and hold some out; add text or PDFs"
+        )
+    return Stage(
+        name=name,
+        task=task,
+        train=train,
+        evaluate=[q for q in usable if of[q] in held][:MOST_HELD],
+        calibrate=[q for q in usable if of[q] in apart][:MOST_HELD],
+    )
+
+
+def _seen(
+    pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, recipe: RerankRecipe, tell: Progress
+) -> Stage:
+    """The last stage: some documents whole, as the encoder reads them."""
+    names = sorted({page.document for page in pages})
+    random.Random(recipe.seed + 1).shuffle(names)
+    chosen: list[int] = []
+    for name in names:
+        own = [place for place, page in enumerate(pages) if page.document == name][:60]
+        if len(chosen) < recipe.pictures:
+            chosen += own
+    chosen = chosen[: recipe.pictures]
+    place = {old: new for new, old in enumerate(chosen)}
+    left = [
+        Asked(one.text, tuple(place[page] for page in one.pages if page in place))
+        for one in asked
+        if any(page in place for page in one.pages)
+    ]
+    some = [pages[old] for old in chosen]
+    stage = _stage("seen", some, left, lexicon, recipe)
+    pictures = look_at(some, recipe.encoder or Path(), recipe.work, tell)
+    return Stage(
+        stage.name, stage.task, stage.train, stage.evaluate, stage.calibrate, dict(enumerate(pictures))
+    )

@@ -1,0 +1,195 @@
+"""Questions, pages and negatives for the reranker, and pages as a visual encoder would have read them."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from domain import words
+from rerank.builtin.pairs import Reading, Speller, Wording, line_order
+from training.reranker_pages import Asked, WordPage
+from training.texts import mutated
+
+NEAR = 30
+"""Pages that rank highest for a question, from which negatives are drawn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lexicon:
+    """Every word of the pages and questions: its number, its vector, and how rare it is.
+
+    Attributes:
+        numbers: place of each word in the other two.
+        vectors: (n, dim) float32 unit rows.
+        rarity: (n,) float32, inverse document frequency over its largest value.
+        worth: (n,) float32, how much each tells in a question.
+    """
+
+    numbers: dict[str, int]
+    vectors: NDArray[np.float32]
+    rarity: NDArray[np.float32]
+    worth: NDArray[np.float32]
+
+    def wording(self, numbers: NDArray[np.int64]) -> Wording:
+        """A question of these words."""
+        return Wording(self.vectors[numbers], self.worth[numbers])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Questions over pages, with the pages that rank high for each and do not answer it, best first.
+
+    Attributes:
+        pages: word numbers of each page.
+        boxes: (n, 4) boxes of each page's words.
+        documents: (pages,) which document each page belongs to.
+        questions: word numbers of each question.
+        right: the pages that answer each question.
+        near: (questions, NEAR) pages that rank high and do not answer; -1 where there are fewer.
+    """
+
+    pages: list[NDArray[np.int64]]
+    boxes: list[NDArray[np.float32]]
+    documents: NDArray[np.int64]
+    questions: list[NDArray[np.int64]]
+    right: list[tuple[int, ...]]
+    near: NDArray[np.int64]
+
+
+def count_words(pages: Sequence[WordPage], asked: Sequence[Asked]) -> dict[str, int]:
+    """On how many pages each word of pages and questions stands."""
+    counts: dict[str, int] = {}
+    for page in pages:
+        for word in set(page.words):
+            counts[word] = counts.get(word, 0) + 1
+    for question in asked:
+        for word in words.split(question.text):
+            counts.setdefault(word, 0)
+    return counts
+
+
+def rarities(counts: Mapping[str, int], total: int) -> NDArray[np.float32]:
+    """Inverse document frequency of each word over its largest value: (n,), 1 for a word on no page."""
+    return np.array(
+        [np.log((total + 1) / (1 + count)) / np.log(total + 1) for count in counts.values()], np.float32
+    )
+
+
+def make_lexicon(counts: Mapping[str, int], total: int, speller: Speller) -> Lexicon:
+    """Number, spell and weigh these words, which stand on so many of `total` pages."""
+    names = sorted(counts)
+    numbers = {word: place for place, word in enumerate(names)}
+    rarity = rarities({word: counts[word] for word in names}, total)
+    return Lexicon(numbers, speller.rows(names), rarity, speller.worths(names))
+
+
+def make_task(
+    pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, *, most_words: int
+) -> Task:
+    """Number the words and mine the negatives by BM25 over the pages' words."""
+    numbered = [np.array([lexicon.numbers[word] for word in page.words], np.int64) for page in pages]
+    questions = [
+        np.array([lexicon.numbers[word] for word in words.split(one.text)[:most_words]], np.int64)
+        for one in asked
+    ]
+    names = sorted({page.document for page in pages})
+    place = {name: number for number, name in enumerate(names)}
+    near = mine(numbered, questions, [one.pages for one in asked], size=len(lexicon.numbers))
+    return Task(
+        pages=numbered,
+        boxes=[page.boxes for page in pages],
+        documents=np.array([place[page.document] for page in pages]),
+        questions=questions,
+        right=[one.pages for one in asked],
+        near=near,
+    )
+
+
+def mine(
+    pages: Sequence[NDArray[np.int64]],
+    questions: Sequence[NDArray[np.int64]],
+    right: Sequence[tuple[int, ...]],
+    *,
+    size: int,
+) -> NDArray[np.int64]:
+    """For each question the NEAR best pages by BM25 that do not answer it: (questions, NEAR), -1 for none.
+
+    Source: Robertson & Zaragoza, 2009, with k1 = 1.2 and b = 0.75.
+    """
+    lengths = np.array([len(page) for page in pages], dtype=np.float64)
+    rows = np.repeat(np.arange(len(pages)), lengths.astype(int))
+    counts = sparse.csr_matrix((np.ones(len(rows)), (rows, np.concatenate(pages))), (len(pages), size))
+    frequency = np.bincount(counts.indices, minlength=size)
+    idf = np.log(1 + (len(pages) - frequency + 0.5) / (frequency + 0.5))
+    norm = 1.2 * (0.25 + 0.75 * lengths / lengths.mean())
+    weighed = counts.copy()
+    weighed.data = counts.data * 2.2 / (counts.data + np.repeat(norm, np.diff(counts.indptr)))
+    weighed = (weighed @ sparse.diags(idf)).tocsc()
+    near = np.full((len(questions), NEAR), -1)
+    for place, question in enumerate(questions):
+        scores = np.asarray(weighed[:, np.unique(question)].sum(1)).ravel()
+        scores[list(right[place])] = -1.0
+        best = np.argsort(-scores, kind="stable")[:NEAR]
+        found = best[scores[best] > 0]
+        near[place, : len(found)] = found
+    return near
+
+
+def draw_candidates(task: Task, question: int, *, most: int, hard: float, chance: random.Random) -> list[int]:
+    """The right page, then wrong ones: neighbours of it, high-ranked ones (the higher the harder), any.
+
+    Args:
+        task: where to draw from.
+        question: which question.
+        most: how many pages.
+        hard: from 0, any of the NEAR, to 1, the highest third.
+        chance: decides.
+    """
+    right = task.right[question]
+    first = chance.choice(right)
+    near = [int(page) for page in task.near[question] if page >= 0]
+    near = near[: max(4, round(len(near) * (1 - 0.67 * hard)))]
+    own = np.flatnonzero(task.documents == task.documents[first]).tolist()
+    chosen = [first]
+    for source, share in ((own, max(1, most // 4)), (near, most), (range(len(task.pages)), most)):
+        taken = {*right, *chosen}
+        pool = [page for page in source if page not in taken]
+        chosen += chance.sample(pool, min(share, len(pool), most - len(chosen)))
+    return chosen
+
+
+def as_written(task: Task, page: int, lexicon: Lexicon) -> Reading:
+    """A page as its text layer gives it: every word, no places."""
+    rows = lexicon.vectors[task.pages[page]]
+    return Reading(rows, np.zeros((len(rows), 4), np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Misreader:
+    """Reads a page as a visual encoder might: words missed, blurred or mistaken, frequent ones left out."""
+
+    lexicon: Lexicon
+    names: tuple[str, ...]
+    speller: Speller
+
+    def read(self, task: Task, page: int, *, blur: float, chance: np.random.Generator) -> Reading:
+        """Simulate; `blur` from 0, everything read exactly, to 1, hardly legible."""
+        numbers, boxes = task.pages[page], task.boxes[page]
+        rare = self.lexicon.rarity[numbers]
+        seen = chance.random(len(numbers)) > 0.15 * blur + (rare < 0.15) * 0.6
+        if seen.sum() > 500:
+            limit = np.sort(rare[seen])[-500]
+            seen &= rare >= limit
+        numbers, boxes = numbers[seen], boxes[seen]
+        rows = self.lexicon.vectors[numbers].copy()
+        for place in np.flatnonzero(chance.random(len(numbers)) < 0.12 * blur):
+            wrong = mutated(self.names[numbers[place]], random.Random(int(chance.integers(1 << 30))))
+            rows[place] = self.speller.rows([wrong])[0]
+        strength = blur * chance.gamma(2.0, 0.35, (len(rows), 1))
+        rows += (chance.standard_normal(rows.shape) * strength / np.sqrt(rows.shape[1])).astype(np.float32)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        order = line_order(boxes)
+        return Reading(rows[order].astype(np.float32), boxes[order].astype(np.float32))

@@ -1,0 +1,89 @@
+"""What a configuration of the reranker says."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from domain.errors import UsageError
+from rerank.builtin.network import RerankConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RerankRecipe:
+    """What a configuration file may say; paths are relative to that file.
+
+    Attributes:
+        output: where the weights go.
+        work: where composed pages, visual vectors and checkpoints are kept.
+        text: directory with contexts/ and pairs/, set on pages and asked for.
+        pdfs: directories of real PDFs.
+        encoder: the visual encoder's directory; empty trains with a random table and without pictures.
+        tower: a text tower's directory, from whose word vectors the meaning of words is learned.
+        start: an earlier reranker's directory, whose layers and signals are the start; empty starts at random.
+        shape: the network.
+        contexts: how many contexts are set on pages.
+        pages_a_document: pages of each document set from contexts.
+        pages: how many real pages are read at most.
+        pictures: how many pages the visual encoder reads for the last stage.
+        warm, steps, last: steps on the signals alone, on simulated reading, and on the encoder's own reading.
+        questions, candidates: questions a step, and pages a question, the right one among them.
+        rate, deep_rate: learning rates of the small parts and of the transformer.
+        held_out: share of documents kept for evaluation and, another as large, for calibration.
+        save_every: steps between checkpoints.
+        seed: makes the run repeatable.
+    """
+
+    output: Path
+    work: Path
+    text: Path
+    shape: RerankConfig
+    pdfs: tuple[Path, ...] = ()
+    encoder: Path | None = None
+    tower: Path | None = None
+    start: Path | None = None
+    contexts: int = 6000
+    pages_a_document: int = 12
+    pages: int = 3000
+    pictures: int = 1200
+    warm: int = 300
+    steps: int = 600
+    last: int = 200
+    questions: int = 8
+    candidates: int = 8
+    rate: float = 2e-3
+    deep_rate: float = 1e-3
+    held_out: float = 0.08
+    save_every: int = 50
+    seed: int = 1
+
+    @property
+    def total(self) -> int:
+        """Steps of all three stages."""
+        return self.warm + self.steps + self.last
+
+
+PATHS = ("output", "work", "text", "encoder", "tower", "start")
+
+
+def read_recipe(config: Path) -> RerankRecipe:
+    """Read a configuration.
+
+    Raises:
+        UsageError: the file is missing, is not TOML, lacks something needed or names something unknown.
+    """
+    try:
+        given = tomllib.loads(config.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{config} cannot be read as a configuration: {error}") from error
+    unknown = set(given) - {field.name for field in fields(RerankRecipe)}
+    missing = {"output", "work", "text"} - set(given)
+    if unknown or missing:
+        raise UsageError(
+            f"{config} names {sorted(unknown)} unknown to a reranker and lacks {sorted(missing)}"
+        )
+    for name in PATHS:
+        if name in given:
+            given[name] = config.parent / given[name]
+    given["pdfs"] = tuple(config.parent / path for path in given.get("pdfs", ()))
+    given["shape"] = RerankConfig(**given.get("shape", {}))
+    return RerankRecipe(**given)
