@@ -19,26 +19,40 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The text of a page in reading order, and its words in the same order."""
+    """The text of a page in reading order, and its words in the same order; `recognised`: OCR has read it."""
 
-    text: str
-    words: tuple[Word, ...]
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    recognised: bool = False
 
 
-def pack(text: str, words: Sequence[str], boxes: Sequence[int]) -> bytes:
+def pack_words(text: str, words: Sequence[Word], *, recognised: bool = False) -> bytes:
+    """Compress a text layer whose words come with their boxes."""
+    sides = [
+        round(min(max(side, 0.0), 1.0) * STEPS)
+        for word in words
+        for side in (word.box.x0, word.box.y0, word.box.x1, word.box.y1)
+    ]
+    return pack(text, [word.text for word in words], sides, recognised=recognised)
+
+
+def pack(text: str, words: Sequence[str], boxes: Sequence[int], *, recognised: bool = False) -> bytes:
     """Compress a text layer; equal layers give equal bytes.
 
     Args:
         text: of the whole page.
         words: in reading order.
         boxes: x0 y0 x1 y1 of every word, one after the other, each from 0 to `STEPS`.
+        recognised: whether OCR read it.
 
     Raises:
         ValueError: there are not four sides for every word.
     """
     if len(boxes) != 4 * len(words):
         raise ValueError(f"{len(words)} words need {4 * len(words)} sides, not {len(boxes)}")
-    record = {"version": _VERSION, "text": text, "words": words, "boxes": boxes}
+    record: dict[str, Any] = {"version": _VERSION, "text": text, "words": words, "boxes": boxes}
+    if recognised:
+        record["recognised"] = True
     return zlib.compress(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(), _LEVEL)
 
 
@@ -50,7 +64,8 @@ def unpack(data: bytes) -> Layer:
     """
     try:
         record = json.loads(_inflated(data))
-        return Layer(str(record["text"]), _words(record["words"], record["boxes"]))
+        words = _words(record["words"], record["boxes"])
+        return Layer(str(record["text"]), words, bool(record.get("recognised", False)))
     except (zlib.error, ValueError, KeyError, TypeError) as error:
         raise StoreError("a stored text layer is damaged; run `recto verify --repair`") from error
 

@@ -9,11 +9,14 @@ from typing import TypeVar
 from PIL import Image
 
 from domain.page import page_id
+from ingest.layer import Layer, unpack
 from library.arms import PageContent
 from library.sources import stem
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
-from library.texts import PageWords, unpacked
+
+WORDS_TYPE = "application/zlib"
+"""Media type of a stored text layer."""
 
 Item = TypeVar("Item")
 
@@ -35,9 +38,9 @@ def stored_content(stores: Stores, document: DocumentRow, row: PageRow) -> PageC
     return content(document, row.number, page_words(stores, row).text, image)
 
 
-def page_words(stores: Stores, row: PageRow) -> PageWords:
+def page_words(stores: Stores, row: PageRow) -> Layer:
     """A page's text layer; empty where it has none."""
-    return unpacked(stores.blobs.get(row.words)) if row.words else PageWords()
+    return unpack(stores.blobs.get(row.words)) if row.words else Layer()
 
 
 def picture(data: bytes) -> Image.Image:

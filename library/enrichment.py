@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from domain.errors import DocumentError
 from domain.page import Word
+from ingest.layer import pack_words
 from ingest.ocr import SCAN_DPI, missing, recognise
 from library.arms import Arm
-from library.contents import batched, content, page_words, picture
+from library.contents import WORDS_TYPE, batched, content, page_words, picture
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
-from library.texts import WORDS_TYPE, packed
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: 
     for row in rows:
         words = _words(stores, document, row)
         text = " ".join(word.text for word in words)
-        blob = stores.blobs.put(packed(text, words, recognised=True), WORDS_TYPE)
+        blob = stores.blobs.put(pack_words(text, words, recognised=True), WORDS_TYPE)
         found.append((row.number, blob, len(text)))
         if text:
             contents.append(content(document, row.number, text, stores.blobs.get(row.image or "")))

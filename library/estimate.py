@@ -13,7 +13,6 @@ from ingest.render import Rendered, Renderer
 from library.models import Models
 from library.results import FailedInput
 from library.sources import sources
-from library.texts import packed
 
 SAMPLE_PAGES = 6
 BYTES_PER_NUMBER = 1
@@ -97,7 +96,7 @@ def _sampled(renderer: Renderer, models: Models, readable: Sequence[tuple[Path, 
 
 def _add(found: _Sample, models: Models, page: Rendered) -> None:
     found.pages += 1
-    found.stored_bytes += len(page.image) + len(packed(page.text, page.words))
+    found.stored_bytes += len(page.image) + len(page.layer)
     if page.blank:
         return
     with Image.open(io.BytesIO(page.image)) as image:

@@ -12,14 +12,13 @@ from domain.page import number_of
 from ingest.render import FailedPage, Rendered, Renderer
 from library.arms import Arm, PageContent
 from library.catalog import StoredPage
-from library.contents import batched, content, stored_content
+from library.contents import WORDS_TYPE, batched, content, stored_content
 from library.enrichment import can_enrich, enrich
 from library.results import Progress
 from library.sources import stem
 from library.stores import Stores
 from library.sync import remove, sync
 from library.tables import DocumentRow
-from library.texts import WORDS_TYPE, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class Indexer:
             height_px=page.height_px,
             image=blobs.put(page.image, page.media_type),
             media_type=page.media_type,
-            words=blobs.put(packed(page.text, page.words), WORDS_TYPE),
+            words=blobs.put(page.layer, WORDS_TYPE),
             characters=len(page.text),
             blank=page.blank,
         )

@@ -7,13 +7,13 @@ from PIL import Image
 
 from domain.errors import NotFoundError, UsageError
 from domain.page import PageId, page_id
+from ingest.layer import Layer
 from library.contents import page_words, picture
 from library.jobs import failure
 from library.results import CollectionInfo, DocumentInfo, DocumentStatus, PageInfo, Picture
 from library.sources import stem
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
-from library.texts import PageWords
 
 MAX_WIDTH_PX = 4000
 JPEG_QUALITY = 82
@@ -63,7 +63,7 @@ def page(stores: Stores, name: PageId) -> PageInfo:
     return _page(stores.catalog.document(row.document_id), row)
 
 
-def words(stores: Stores, name: PageId) -> PageWords:
+def words(stores: Stores, name: PageId) -> Layer:
     """A page's text layer; NotFoundError where there is no such page."""
     return page_words(stores, stores.catalog.page(name))
 
