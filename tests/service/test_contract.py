@@ -43,7 +43,7 @@ schema = schemathesis.pytest.from_fixture("contract")
 
 @schema.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
