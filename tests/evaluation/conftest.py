@@ -1,7 +1,9 @@
 """A small report computed from rankings made by hand."""
 
 import pytest
+from PIL import ImageStat
 
+from domain.fingerprint import Fingerprint
 from evaluation.assess import assess
 from evaluation.questions import Question
 from evaluation.rank import Ranking
@@ -61,3 +63,21 @@ def build():
         return report, rankings, questions, qrels
 
     return build
+
+
+class Contrary:
+    """A reranker that likes pages the less, the redder they are, whatever was asked."""
+
+    name = "contrary"
+    fingerprint = Fingerprint(model="contrary")
+
+    def scores(self, query, candidates):
+        means = [ImageStat.Stat(candidate.image().convert("RGB")).mean for candidate in candidates]
+        return [green + blue - red for red, green, blue in means]
+
+
+@pytest.fixture
+def contrary(monkeypatch):
+    """Settings under which every library has that reranker."""
+    monkeypatch.setattr("library.models.load_reranker", lambda *_, **__: Contrary())
+    return {"reranker": "contrary"}

@@ -238,6 +238,21 @@ def test_the_cache_is_named_by_the_documents_and_what_made_their_vectors(benchma
     assert usual != verbs.cache_directory(files, verbs.Settings(encoder="colour"))
 
 
+def test_both_stages_are_measured_and_the_step_between_them_is_counted(indexed, benchmark_folder, contrary):
+    source = verbs.Source(benchmark_folder, library=indexed[0])
+    verdict = verbs.pages(source, Plan(), verbs.Outputs(), settings=SETTINGS | contrary)
+    report = verdict.outcome.report
+    assert [stage.name for stage in report.stages] == ["first stage", "pipeline"]
+    assert report.provenance.reranker["model"] == "contrary"
+    assert list(verdict.outcome.rankings[1].run["q-red"])[-1] == "a#0"
+    step = {lift.measure: lift.change for lift in report.lifts}
+    assert step["recall@100"].same == 4
+    assert step["nDCG@10"].hurt >= 1
+    assert step["nDCG@10"].mean.mean == pytest.approx(
+        report.stages[1].figures["nDCG@10"].mean - report.stages[0].figures["nDCG@10"].mean
+    )
+
+
 def test_clicks_are_exported_as_a_folder_that_can_be_evaluated(indexed, tmp_path):
     place = indexed[0]
     with Library.open(place) as library:

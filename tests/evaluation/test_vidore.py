@@ -189,6 +189,17 @@ def test_version_3_1_reranking_orders_only_the_given_candidates(run, tmp_path):
     assert figures["recall@100"].mean == 0.75
 
 
+def test_a_reranker_alone_orders_the_given_candidates_beside_the_first_stage(run, tmp_path, contrary):
+    task = "Vidore3FinanceEnBM25sReranking.v2"
+    write_new(tmp_path / "data" / task, text=True, candidates=True, languages=["english"])
+    outcome = run("v3.1-reranking", task, languages=("english",), rerank="auto", **contrary)
+    (path,) = (tmp_path / "results" / "runs").glob(f"*/{task}/english/pipeline.trec")
+    assert list(read_run(path)["q0"])[-1] == "p0"
+    assert set(outcome.tasks[0].main_score) == {"first stage", "pipeline"}
+    models = {p.parents[1].name for p in (tmp_path / "results" / "mteb").rglob(f"{task}.json")}
+    assert models == {"recto__colour", "recto__contrary"}
+
+
 def test_what_is_not_there_is_named(run, tmp_path):
     with pytest.raises(UsageError, match="there is no benchmark 'v9'; there are: v1, v2, v3"):
         run("v9", None)
