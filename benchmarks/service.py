@@ -1,0 +1,220 @@
+"""Requests a second and latencies of `/v1/search` at several numbers of clients, idle and while indexing.
+
+    .venv/bin/python -m benchmarks.service FOLDER_OF_PDFS
+
+The service runs in a process of its own with the settings that were chosen; clients are coroutines here. Every
+answer is checked, so that an error is counted and not timed. Uploading the folder is timed beside `recto index`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+
+from library.library import Library
+from library.settings import Settings
+from recto.client import Client
+from service.main import serve
+from service.settings import ServiceSettings
+
+RESULTS = Path(__file__).parent / "results" / "service.json"
+WORDS = (
+    "revenue",
+    "risk",
+    "table of contents",
+    "total assets",
+    "safety",
+    "signature",
+    "fiscal year",
+    "summary",
+)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one load did: requests a second, milliseconds, errors, and the service's memory around it."""
+
+    clients: int
+    indexing: bool
+    requests: int
+    errors: int
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    memory_before_mb: float
+    memory_after_mb: float
+
+
+def main() -> None:
+    asked = _arguments()
+    if asked.serve is not None:
+        _serve(asked)
+        return
+    files = sorted(asked.folder.glob("*.pdf"))[: asked.documents]
+    with tempfile.TemporaryDirectory() as folder:
+        alone = _command_line(asked, files, Path(folder) / "alone")
+        with _service(asked, Path(folder) / "served") as (process, url), Client(url, timeout_s=600) as client:
+            uploaded = _upload(client, files)
+            loads = [_load(url, process.pid, asked, clients=n, indexing=False) for n in asked.clients]
+            again = files[: max(1, len(files) // 2)]
+            for count in asked.clients:
+                job = client.upload(again, collection=f"during-{count}").job_id
+                loads.append(_load(url, process.pid, asked, clients=count, indexing=True))
+                client.cancel(job)
+            flat = _load(url, process.pid, asked, clients=8, indexing=False, requests=asked.flat)
+    _write(asked, files, loads=[*loads, flat], pages_per_second={"upload": uploaded, "command line": alone})
+
+
+def _load(
+    url: str, pid: int, asked: argparse.Namespace, *, clients: int, indexing: bool, requests: int = 0
+) -> Load:
+    total, before = requests or asked.requests, _memory_mb(pid)
+    started = time.perf_counter()
+    took, errors = asyncio.run(_ask(url, clients, total, asked.rerank))
+    seconds = time.perf_counter() - started
+    cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
+    load = Load(
+        clients=clients,
+        indexing=indexing,
+        requests=total,
+        errors=errors,
+        per_second=round(len(took) / seconds, 1),
+        p50_ms=round(cuts[49], 1),
+        p95_ms=round(cuts[94], 1),
+        p99_ms=round(cuts[98], 1),
+        memory_before_mb=before,
+        memory_after_mb=_memory_mb(pid),
+    )
+    print(load)
+    return load
+
+
+async def _ask(url: str, clients: int, total: int, rerank: str) -> tuple[list[float], int]:
+    numbers = iter(range(total))
+    took: list[float] = []
+    errors = 0
+
+    async def one(http: httpx.AsyncClient) -> None:
+        nonlocal errors
+        for number in numbers:
+            query = f"{WORDS[number % len(WORDS)]} {number % 97}"
+            start = time.perf_counter()
+            answer = await http.post("/v1/search", json={"query": query, "k": 10, "rerank": rerank})
+            if answer.status_code == 200 and answer.json()["hits"]:
+                took.append((time.perf_counter() - start) * 1000)
+            else:
+                errors += 1
+
+    async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+        await asyncio.gather(*(one(http) for _ in range(clients)))
+    return took, errors
+
+
+def _upload(client: Client, files: list[Path]) -> float:
+    started = time.perf_counter()
+    job = client.wait(client.upload(files, collection="main").job_id)
+    return round(job.pages_done / (time.perf_counter() - started), 2)
+
+
+def _command_line(asked: argparse.Namespace, files: list[Path], directory: Path) -> float:
+    with Library.open(directory, _settings(asked)) as library:
+        _ = library.encoder, library.reranker  # loading is not what is compared
+        started = time.perf_counter()
+        report = library.index(files)
+        return round(report.pages / (time.perf_counter() - started), 2)
+
+
+@contextmanager
+def _service(asked: argparse.Namespace, directory: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--encoder", asked.encoder, "--reranker", asked.reranker, "--arms", asked.arms]
+    command = [sys.executable, "-m", "benchmarks.service", str(directory), "--serve", str(port), *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while not _ready(url):
+            if process.poll() is not None:
+                raise SystemExit("the service did not start")
+            time.sleep(0.2)
+        yield process, url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _serve(asked: argparse.Namespace) -> None:
+    with Library.open(asked.folder, _settings(asked)) as library:
+        serve(library, ServiceSettings(port=asked.serve, requests_per_s=0))
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    return Settings(encoder=asked.encoder, reranker=asked.reranker, arms=tuple(asked.arms.split(",")))
+
+
+def _memory_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+def _write(
+    asked: argparse.Namespace, files: list[Path], *, loads: list[Load], pages_per_second: dict[str, float]
+) -> None:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout
+    found = {
+        "commit": commit.strip(),
+        "settings": {"encoder": asked.encoder, "reranker": asked.reranker, "arms": asked.arms},
+        "rerank": asked.rerank,
+        "documents": len(files),
+        "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "versions": {name: version(name) for name in ("fastapi", "uvicorn", "torch", "faiss-cpu")},
+        "pages_per_second": pages_per_second,
+        "upload_ratio": round(pages_per_second["upload"] / max(pages_per_second["command line"], 1e-9), 3),
+        "loads": [asdict(load) for load in loads],
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"written to {RESULTS}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="a folder of PDFs")
+    parser.add_argument("--documents", type=int, default=10)
+    parser.add_argument("--requests", type=int, default=400, help="requests of a load")
+    parser.add_argument("--flat", type=int, default=10_000, help="requests of the load that watches memory")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--rerank", default="auto")
+    parser.add_argument("--encoder", default="builtin")
+    parser.add_argument("--reranker", default="builtin")
+    parser.add_argument("--arms", default="visual,lexical,text")
+    parser.add_argument("--serve", type=int, default=None, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
