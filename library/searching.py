@@ -50,7 +50,6 @@ class Searcher:
             StoreError: what is stored is damaged.
         """
         started, timings = time.perf_counter(), Timings()
-        catch_up(self.stores)
         query = Query("q", checked(text), within=self.scope(options))
         answer = self.pipeline(options, timings, started=started)(Run.ask(query)).answers[0]
         hits = tuple(found for hit in answer.hits if (found := self._found(hit, text)))
@@ -68,6 +67,7 @@ class Searcher:
         self, options: SearchOptions, timings: Timings | None = None, *, started: float | None = None
     ) -> Stage:
         """The pipeline of these options: the one that is served and measured."""
+        catch_up(self.stores)
         parts = Parts(
             settings=self.stores.settings,
             arms=self.stores.arms(),
