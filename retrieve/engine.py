@@ -16,7 +16,8 @@ from retrieve.encoder import Vectors
 from retrieve.first_stage_cache import FirstStageCache
 from retrieve.maxsim import Scorer
 from retrieve.segment import PageRecord
-from retrieve.tokens import Damage, Snapshot, TokenStore
+from retrieve.snapshot import Damage, Snapshot
+from retrieve.tokens import TokenStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from domain.errors import StoreError
 from retrieve.encoder import Floats, Vectors
 from retrieve.first_stage import STAMP, FirstStage
 from retrieve.maxsim import restored
-from retrieve.tokens import Damage, Snapshot, TokenStore
+from retrieve.snapshot import Damage, Snapshot
+from retrieve.tokens import TokenStore
 
 log = logging.getLogger(__name__)
 

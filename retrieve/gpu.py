@@ -31,10 +31,11 @@ def placed(index: faiss.Index) -> faiss.Index:
     try:
         return faiss.index_cpu_to_all_gpus(index, co=options)
     except RuntimeError as error:
-        _warn(str(error))
+        said(str(error))
         return index
 
 
 @functools.cache
-def _warn(reason: str) -> None:
+def said(reason: str) -> None:
+    """Warn of a refusal, once for each reason."""
     log.warning("the first stage runs on the processor, the GPU refused it: %s", reason)

@@ -117,6 +117,7 @@ class LexicalIndex:
         with self._mutex:
             writer.commit()
             # merges end here and not behind our back: the stamp below must name what stays
+            self._writer = None  # waiting uses the writer up
             writer.wait_merging_threads()
             self._stamped = write_stamp(self.directory, self._stamped)
             self._writer = _writer(self.directory, self._index)

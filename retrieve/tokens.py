@@ -3,20 +3,19 @@
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from domain.errors import BusyError, StoreError
 from domain.fingerprint import Fingerprint
-from domain.page import PageId, document_of
+from domain.page import PageId
 from retrieve.files import sync_directory
 from retrieve.manifest import NAMES, Manifest, SegmentEntry, read_manifest, write_manifest
-from retrieve.segment import PageRecord, Segment, write_segment
+from retrieve.segment import PageRecord, write_segment
+from retrieve.snapshot import Damage, by_name, loaded
 
 log = logging.getLogger(__name__)
 
@@ -24,83 +23,6 @@ FAN = 8
 """So many segments of about one size become one."""
 LARGEST = 4096
 """Pages above which a segment is merged no more: rewriting it would cost more than it saves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A file, or pages in it, that cannot be trusted.
-
-    Attributes:
-        pages: the pages whose vectors are lost, as far as the file still names them.
-        lost: how many pages are lost; 0 where the file is a cache and can be rebuilt.
-    """
-
-    file: Path
-    reason: str
-    pages: tuple[PageId, ...] = ()
-    lost: int = 0
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a store held after one commit; it stays readable while others write.
-
-    Attributes:
-        uids: (pages,) ascending; `places`: (pages, 2) segment and ordinal of each.
-        names: the page ids, in the same order.
-        damage: segments that could not be opened.
-    """
-
-    manifest: Manifest
-    segments: tuple[Segment, ...]
-    uids: NDArray[np.int64]
-    places: NDArray[np.int64]
-    names: tuple[PageId, ...]
-    damage: tuple[Damage, ...]
-
-    @cached_property
-    def position(self) -> dict[PageId, int]:
-        """Where each page stands in `names`."""
-        return {page: at for at, page in enumerate(self.names)}
-
-    @cached_property
-    def documents(self) -> dict[str, list[int]]:
-        """Where the pages of each document stand in `names`."""
-        found: dict[str, list[int]] = {}
-        for at, page in enumerate(self.names):
-            found.setdefault(document_of(page), []).append(at)
-        return found
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """How many vectors each page has, (pages,)."""
-        counts = np.zeros(len(self.names), dtype=np.int64)
-        for number, segment in enumerate(self.segments):
-            mine = self.places[:, 0] == number
-            counts[mine] = np.diff(segment.bounds)[self.places[mine, 1]]
-        return counts
-
-    def record(self, at: int) -> PageRecord:
-        """The vectors of the page at a position of `names`."""
-        place = self.places[at]
-        return self.segments[int(place[0])].record(int(place[1]))
-
-    def check(self, positions: Sequence[int] | NDArray[np.int64]) -> None:
-        """Refuse pages whose vectors differ from their checksum.
-
-        Raises:
-            StoreError: names the pages and the remedy.
-        """
-        bad = [
-            self.names[at]
-            for at in positions
-            if self.segments[self.places[at, 0]].damaged((int(self.places[at, 1]),))
-        ]
-        if bad:
-            raise StoreError(
-                f"the stored vectors of {', '.join(bad[:5])}{' ...' if len(bad) > 5 else ''} are damaged; "
-                "run `recto verify --repair`"
-            )
 
 
 class TokenStore:
@@ -125,7 +47,7 @@ class TokenStore:
                 manifest = self._created(fingerprint, dim)
             _refuse_foreign(directory, manifest, fingerprint, dim)
             self._stamp = self._stamped()
-            self.snapshot = _loaded(directory, manifest, {})
+            self.snapshot = loaded(directory, manifest, {})
             if writable:
                 self._forget_damage()
         except BaseException:
@@ -166,7 +88,7 @@ class TokenStore:
                 manifest = read_manifest(self.directory)
                 if manifest is None:
                     raise StoreError(f"the vectors in {self.directory} are gone; open the library again")
-                snapshot = _loaded(self.directory, manifest, _by_name(self.snapshot))
+                snapshot = loaded(self.directory, manifest, by_name(self.snapshot))
                 # a merge may remove files between the manifest and their opening: then look again
                 if not snapshot.damage or self._stamped() == stamp or attempt == 2:
                     break
@@ -265,7 +187,7 @@ class TokenStore:
         manifest = replace(manifest, commit=manifest.commit + 1, segments=kept)
         write_manifest(self.directory, manifest)
         self._stamp = self._stamped()
-        self.snapshot = _loaded(self.directory, manifest, _by_name(self.snapshot))
+        self.snapshot = loaded(self.directory, manifest, by_name(self.snapshot))
         self._sweep()
 
     def _sweep(self) -> None:
@@ -325,29 +247,3 @@ def _refuse_foreign(directory: Path, manifest: Manifest, fingerprint: Fingerprin
 
 def _named(fingerprint: Fingerprint, dim: int) -> str:
     return f"{fingerprint.model} (fingerprint {fingerprint.digest}, {dim} dimensions)"
-
-
-def _by_name(snapshot: Snapshot) -> dict[str, Segment]:
-    return {segment.path.name: segment for segment in snapshot.segments}
-
-
-def _loaded(directory: Path, manifest: Manifest, known: dict[str, Segment]) -> Snapshot:
-    segments: list[Segment] = []
-    damage: list[Damage] = []
-    uids: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    places: list[NDArray[np.int64]] = [np.zeros((0, 2), dtype=np.int64)]
-    for entry in manifest.segments:
-        try:
-            segment = known.get(entry.name) or Segment(directory / entry.name, dim=manifest.dim)
-        except StoreError as error:
-            lost = entry.pages - int(entry.removed.sum())
-            damage.append(Damage(directory / entry.name, str(error), (), lost))
-            continue
-        alive = np.flatnonzero(~entry.removed)
-        uids.append(segment.uids[alive])
-        places.append(np.stack([np.full_like(alive, len(segments)), alive], axis=1))
-        segments.append(segment)
-    numbers, where = np.concatenate(uids), np.concatenate(places)
-    order = np.argsort(numbers, kind="stable")
-    names = tuple(segments[s].pages[o] for s, o in where[order].tolist())
-    return Snapshot(manifest, tuple(segments), numbers[order], where[order], names, tuple(damage))
