@@ -55,7 +55,9 @@ def main() -> None:
         return
     device = "cuda" if torch.cuda.is_available() else "cpu"
     shapes = FULL if arguments.full else TINY
-    figures: dict[str, Any] = {}
+    known = arguments.out.exists() and arguments.only
+    figures = json.loads(arguments.out.read_text(encoding="utf-8"))["figures"] if known else {}
+    shapes = {name: shape for name, shape in shapes.items() if arguments.only in ("", name)}
     with tempfile.TemporaryDirectory() as scratch:
         for shape in shapes.values():
             directory = build(shape, Path(scratch) / shape.name, device=device, tokens=arguments.tokens)
@@ -107,7 +109,10 @@ def _reranker(directory: Path, arguments: argparse.Namespace, device: str) -> di
     )
     reranker = rerankers.load(str(directory), settings=settings)
     with quiet():
-        transformer = Transformer(str(directory), transformer_task="any-to-any")
+        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        transformer = Transformer(
+            str(directory), transformer_task="any-to-any", model_kwargs={"dtype": dtype}
+        )
         yes, no = (transformer.tokenizer.convert_tokens_to_ids(word) for word in ("yes", "no"))
         plain_model = CrossEncoder(modules=[transformer, LogitScore(yes, no)], device=device)
     found: dict[str, Any] = {}
@@ -231,6 +236,7 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--tokens", type=int, default=768, help="visual tokens a page")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="measure this shape, keep the other figures")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--plain", default="", help=argparse.SUPPRESS)
     parser.add_argument("--kind", default="even", help=argparse.SUPPRESS)
