@@ -17,6 +17,18 @@ class WriterLock:
         self._path = path
         self._lock = FileLock(path, timeout=patience_s, thread_local=False)
 
+    def take(self) -> bool:
+        """Hold it, without waiting, unless another process does; `give` lets go again."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        return True
+
+    def give(self) -> None:
+        """Let go of what `take` took."""
+        self._lock.release()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock; entering it again in the same process is allowed.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from domain.errors import BusyError, StoreError
+from domain.errors import StoreError
 from domain.fingerprint import Fingerprint
 from ingest.images import ImageStore
 from library.arms import Arm, LexicalArm, TextArm, VisualArm
@@ -81,17 +81,21 @@ class Stores:
 
     @contextmanager
     def writing_if_free(self) -> Iterator[Arms | None]:
-        """Be the writer if nobody else is; None while another process writes."""
-        try:
-            context = self.writing()
-            arms = context.__enter__()
-        except BusyError:
+        """Be the writer if nobody else is; None, at once, while another process or thread writes."""
+        if not self._write_turn.acquire(blocking=False):
             yield None
             return
         try:
-            yield arms
+            if not self._lock.take():
+                yield None
+                return
+            try:
+                with self.writing() as arms:
+                    yield arms
+            finally:
+                self._lock.give()
         finally:
-            context.__exit__(None, None, None)
+            self._write_turn.release()
 
     def is_synced(self, arm: Arm) -> bool:
         """Whether an arm is known to hold just what the catalogue says, as of now."""

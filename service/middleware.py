@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,8 +18,9 @@ from service.access import LOCAL, Caller
 from service.keys import KeyRing
 from service.limits import Rates
 from service.metrics import Metrics, Stopwatch
-from service.problems import BodyError, ProblemError, as_problem, response
+from service.problems import BodyError, ProblemError, as_problem, response, wants_page
 from service.settings import ServiceSettings, is_loopback
+from service.web.render import problem_page
 
 COOKIE = "recto_key"
 CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -147,10 +149,11 @@ class Gate:
         return self._settings.max_upload_bytes if upload else self._settings.max_body_bytes
 
     def _refuse(self, problem: ProblemError, scope: Scope) -> Response:
-        headers = Headers(scope=scope)
-        wants_page = "text/html" in headers.get("accept", "") and scope["method"] == "GET"
-        if problem.status == 401 and wants_page:
+        request = Request(scope)
+        if problem.status == 401 and wants_page(request) and scope["method"] == "GET":
             return RedirectResponse(f"/sign-in?to={quote(scope['path'])}", 303)
+        if wants_page(request):
+            return problem_page(request, problem)
         return response(problem, scope.get("state", {}).get("request_id", ""))
 
 

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import threading
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from library.library import Library
 from tests.service.samples import pdf, upload
 
 pytestmark = pytest.mark.service
@@ -185,3 +188,29 @@ def test_what_does_not_exist_is_not_found(client: TestClient) -> None:
         answer = client.get(path)
         assert answer.status_code == 404, path
         assert answer.json()["code"] == "not-found"
+
+
+def test_a_search_does_not_wait_for_a_thread_that_writes(library: Library, tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf(("red", "rose")))
+    library.index([path])
+    begun, go, found = threading.Event(), threading.Event(), []
+
+    def write() -> None:
+        with library._stores.writing():
+            begun.set()
+            go.wait(60)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(30)
+    (library.directory / "visual.synced").unlink()  # as between a batch's vectors and its rows
+    asker = threading.Thread(target=lambda: found.append(library.search("red")))
+    asker.start()
+    asker.join(30)
+    in_time = not asker.is_alive()
+    go.set()
+    writer.join()
+    asker.join()
+    assert in_time
+    assert found[0].hits
