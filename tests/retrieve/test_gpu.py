@@ -1,6 +1,7 @@
 """FAISS on a GPU is optional: whatever the GPU says, the index answers."""
 
 import logging
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import faiss
@@ -11,7 +12,11 @@ from retrieve import gpu
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> None:
+def fresh() -> Iterator[None]:
+    """What was found out of a pretended GPU must not outlive the test."""
+    gpu.gpus.cache_clear()
+    gpu.said.cache_clear()
+    yield
     gpu.gpus.cache_clear()
     gpu.said.cache_clear()
 
