@@ -47,7 +47,7 @@ def train_reranker(config: Path, *, resume: bool = False, progress: Progress | N
     figures = {stage.name: asdict(evaluate(network, stage, material)) for stage in material.stages}
     for name, found in figures.items():
         tell(f"held out, {name}: {found}")
-    calibrate(network, digest, material, recipe.output)
+    calibrate(network, f"{digest}-{material.words}", material, recipe.output)
     (recipe.work / "held_out.json").write_text(json.dumps(figures, indent=2) + "\n")
     return recipe.output
 
@@ -82,7 +82,6 @@ def _fit(recipe: RerankRecipe, material: Material, *, resume: bool, tell: Progre
 
 
 def _groups(network: RerankNetwork, recipe: RerankRecipe) -> list[dict[str, object]]:
-    network.lift.requires_grad_(requires_grad=False)
     deep = [*network.layers.parameters(), *network.places.parameters()]
     known = {id(weight) for weight in deep}
     small = [w for w in network.parameters() if w.requires_grad and id(w) not in known]
@@ -113,7 +112,7 @@ def _loss(recipe: RerankRecipe, material: Material, step: int) -> Tensor:
         readings += read_all(stage, pages, material, chance)
     with torch.autocast("cpu", torch.bfloat16):
         logits = material.network(
-            beside(rows, readings, dim=material.network.config.dim), deep=step >= recipe.warm
+            beside(rows, readings, dim=material.lexicon.vectors.shape[1]), deep=step >= recipe.warm
         )
     groups = [logits[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
     ranking = torch.stack([-group.log_softmax(0)[0] for group in groups]).mean()

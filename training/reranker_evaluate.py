@@ -90,7 +90,7 @@ def score(network: RerankNetwork, asked: Wording, pages: Sequence[Reading]) -> l
     for start in range(0, len(pages), BATCH):
         some = pages[start : start + BATCH]
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
-            logits += network(beside([asked] * len(some), some, dim=network.config.dim)).tolist()
+            logits += network(beside([asked] * len(some), some, dim=asked.rows.shape[1])).tolist()
     return logits
 
 

@@ -5,9 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from domain.errors import UsageError
+from rerank.builtin.files import load_network
 from rerank.builtin.network import RerankNetwork
-from rerank.builtin.pairs import Reading, Speller
+from rerank.builtin.pairs import Reading
+from rerank.builtin.spelling import EncoderWords, Speller, read_words
 from training.reranker_pages import (
     Asked,
     WordPage,
@@ -19,13 +23,12 @@ from training.reranker_pages import (
 )
 from training.reranker_pool import Lexicon, Misreader, Task, count_words, make_lexicon, make_task, rarities
 from training.reranker_recipe import RerankRecipe
-from training.reranker_sight import EncoderWords, encoder_words, look_at, made_up_words
-from training.reranker_start import learn_words, new_network, take_start
+from training.reranker_sight import look_at, made_up_words
 from training.texts import contexts, pairs
 
 Progress = Callable[[str], None]
 
-MOST_HELD = 120
+MOST_HELD = 60
 """Questions that evaluate, and that calibrate, at most."""
 
 
@@ -52,9 +55,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What the training loop needs; the stages in the order in which they train."""
+    """What the training loop needs; the stages in the order in which they train; `words` names the encoder's words."""
 
     network: RerankNetwork
+    words: str
     lexicon: Lexicon
     misreader: Misreader
     stages: list[Stage]
@@ -64,25 +68,25 @@ def gather(recipe: RerankRecipe, tell: Progress) -> Material:
     """Read, compose and mine everything that the recipe names, and make the network's start."""
     pages, asked = _pages(recipe, tell)
     counts = count_words(pages, asked)
-    network = new_network(recipe.shape, _words(recipe, counts, len(pages)), seed=recipe.seed)
-    speller = Speller(network)
+    given = _words(recipe, counts, len(pages))
+    speller = Speller(given)
     lexicon = make_lexicon(counts, len(pages), speller)
     tell(f"{len(pages)} pages, {len(asked)} questions, {len(lexicon.numbers)} words")
-    if recipe.tower:
-        learn_words(network, lexicon, recipe.tower, steps=1200, seed=recipe.seed, tell=tell)
     stages = [_stage("simulated", pages, asked, lexicon, recipe)]
     if recipe.encoder and recipe.pictures:
         stages.append(_seen(pages, asked, lexicon, recipe, tell))
-    if recipe.start:
-        take_start(network, recipe.start)
-    return Material(network, lexicon, Misreader(lexicon, tuple(lexicon.numbers), speller), stages)
+    torch.manual_seed(recipe.seed)
+    network = load_network(recipe.start)[0] if recipe.start else RerankNetwork(recipe.shape)
+    return Material(
+        network, given.digest, lexicon, Misreader(lexicon, tuple(lexicon.numbers), speller), stages
+    )
 
 
 def _words(recipe: RerankRecipe, counts: Mapping[str, int], total: int) -> EncoderWords:
     if recipe.encoder:
-        return encoder_words(recipe.encoder)
+        return read_words(recipe.encoder)
     rarity = dict(zip(counts, rarities(counts, total).tolist(), strict=True))
-    return made_up_words(rarity, buckets=recipe.shape.buckets, dim=recipe.shape.dim, seed=recipe.seed)
+    return made_up_words(rarity, buckets=recipe.buckets, dim=recipe.dim, seed=recipe.seed)
 
 
 def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[Asked]]:
@@ -97,7 +101,11 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
     )
     composed = read_pages(sorted({path for path, _ in where.values()}))
     tell(f"set {len(where)} contexts on {len(composed)} pages")
-    real = read_pages([path for directory in recipe.pdfs for path in sorted(directory.glob("*.pdf"))])
+    paths = [path for directory in recipe.pdfs for path in sorted(directory.glob("*.pdf"))]
+    chance.shuffle(paths)
+    real: list[WordPage] = []
+    for path in paths:
+        real += read_pages([path]) if len(real) < recipe.pages else []
     pages = [*real[: recipe.pages], *composed]
     asked = asked_of(pairs(recipe.text), where, pages)
     shift = len(real[: recipe.pages])

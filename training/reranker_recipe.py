@@ -18,8 +18,8 @@ class RerankRecipe:
         text: directory with contexts/ and pairs/, set on pages and asked for.
         pdfs: directories of real PDFs.
         encoder: the visual encoder's directory; empty trains with a random table and without pictures.
-        tower: a text tower's directory, from whose word vectors the meaning of words is learned.
-        start: an earlier reranker's directory, whose layers and signals are the start; empty starts at random.
+        start: an earlier reranker's directory, whose weights are the start; empty starts at random.
+        buckets, dim: of the random table of n-grams where there is no encoder.
         shape: the network.
         contexts: how many contexts are set on pages.
         pages_a_document: pages of each document set from contexts.
@@ -39,8 +39,9 @@ class RerankRecipe:
     shape: RerankConfig
     pdfs: tuple[Path, ...] = ()
     encoder: Path | None = None
-    tower: Path | None = None
     start: Path | None = None
+    buckets: int = 49152
+    dim: int = 127
     contexts: int = 6000
     pages_a_document: int = 12
     pages: int = 3000
@@ -62,7 +63,7 @@ class RerankRecipe:
         return self.warm + self.steps + self.last
 
 
-PATHS = ("output", "work", "text", "encoder", "tower", "start")
+PATHS = ("output", "work", "text", "encoder", "start")
 
 
 def read_recipe(config: Path) -> RerankRecipe:

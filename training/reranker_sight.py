@@ -1,46 +1,20 @@
 """The visual encoder's part in training the reranker: its words, and what it reads of pages."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from domain.model import ModelSettings
 from rerank.builtin.pairs import Reading, seen
+from rerank.builtin.spelling import EncoderWords
 from rerank.reranker import PageFeatures
 from retrieve.adapters.builtin import load
-from retrieve.builtin.files import read_parts
 from training.reranker_pages import WordPage, picture
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EncoderWords:
-    """How the visual encoder spells words and what it holds them to be worth.
-
-    Attributes:
-        table: (buckets, dim) float32, vectors of hashed n-grams.
-        known: (n,) uint32, sorted CRC-32 of the words that have a worth of their own.
-        worths: (n,) float32.
-        unknown: the worth of every other word.
-    """
-
-    table: NDArray[np.float32]
-    known: NDArray[np.uint32]
-    worths: NDArray[np.float32]
-    unknown: float
-
-
-def encoder_words(directory: Path) -> EncoderWords:
-    """Read them from a trained encoder's directory."""
-    speller = read_parts(directory).speller
-    table = speller.codes.astype(np.float32) * speller.scales[:, None]
-    return EncoderWords(table, speller.known, speller.worths, speller.unknown)
 
 
 def made_up_words(rarity: Mapping[str, float], *, buckets: int, dim: int, seed: int) -> EncoderWords:
@@ -48,7 +22,7 @@ def made_up_words(rarity: Mapping[str, float], *, buckets: int, dim: int, seed: 
     table = np.random.default_rng(seed).standard_normal((buckets, dim), dtype=np.float32)
     hashed = {crc32(word.encode()): worth for word, worth in rarity.items()}
     known = np.array(sorted(hashed), dtype=np.uint32)
-    return EncoderWords(table, known, np.array([hashed[int(key)] for key in known], np.float32), 1.0)
+    return EncoderWords(table, known, np.array([hashed[int(key)] for key in known], np.float32), 1.0, "")
 
 
 def look_at(pages: Sequence[WordPage], directory: Path, work: Path, tell: Progress) -> list[Reading]:

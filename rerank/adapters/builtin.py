@@ -13,7 +13,8 @@ from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from rerank.builtin.files import load_network
 from rerank.builtin.network import RerankNetwork, has_tiles
-from rerank.builtin.pairs import Reading, Speller, Wording, beside, seen, worded, written
+from rerank.builtin.pairs import Reading, Wording, beside, seen, worded, written
+from rerank.builtin.spelling import EncoderWords, Speller, read_words
 from rerank.reranker import Candidate, PageFeatures
 
 Featurise = Callable[[Image.Image], PageFeatures]
@@ -34,12 +35,14 @@ class BuiltinReranker:
 
     name = "builtin"
 
-    def __init__(self, network: RerankNetwork, digest: str, *, featurise: Featurise | None = None) -> None:
+    def __init__(
+        self, network: RerankNetwork, digest: str, given: EncoderWords, *, featurise: Featurise | None = None
+    ) -> None:
         """Hold a loaded network; use `load` to read one."""
         self._network = network
-        self._digest = digest
+        self._digest = f"{digest}-{given.digest}"
         self._featurise = featurise
-        self._speller = Speller(network)
+        self._speller = Speller(given)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -73,9 +76,9 @@ class BuiltinReranker:
             features = self._look(candidate)
         if features is None:
             return by_text
-        if features.rows.shape[1:] != (self._network.config.dim + 1,):
+        if features.rows.shape[1:] != (self._speller.dim + 1,):
             raise ModelError(
-                f"the built-in reranker reads rows of width {self._network.config.dim + 1}, not "
+                f"the built-in reranker reads rows of width {self._speller.dim + 1}, not "
                 f"{features.rows.shape} as page {candidate.page} has; use it with the built-in encoder, or "
                 "choose another reranker"
             )
@@ -96,7 +99,7 @@ class BuiltinReranker:
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             pages = [readings[place] for place in places]
-            pairs = beside([asked] * len(pages), pages, dim=self._network.config.dim)
+            pairs = beside([asked] * len(pages), pages, dim=self._speller.dim)
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
                 for place, logit in zip(places, self._network(pairs).tolist(), strict=True):
                     logits[place] = logit
@@ -114,6 +117,7 @@ def load(
     settings: ModelSettings | None = None,  # noqa: ARG001  # as all adapters; this one has no choices
     featurise: Featurise | None = None,
     directory: Path | None = None,
+    encoder: Path | None = None,
 ) -> BuiltinReranker:
     """Read the reranker that ships, or one that was trained here.
 
@@ -122,14 +126,16 @@ def load(
         settings: accepted as every adapter does; the built-in reranker has no choices.
         featurise: reads a picture with the built-in encoder, for pages that no index has seen.
         directory: where the weights are; None takes those that ship.
+        encoder: where the visual encoder is whose rows it reads; None takes the one that ships.
 
     Raises:
         ModelError: a file is missing or damaged; names the directory and the remedy.
     """
     if name != BuiltinReranker.name:
         raise ModelError(f"this adapter holds the reranker 'builtin' only, not {name!r}")
-    network, digest = load_network(directory or Path(models.__file__).parent / "reranker")
-    return BuiltinReranker(network, digest, featurise=featurise)
+    shipped = Path(models.__file__).parent
+    network, digest = load_network(directory or shipped / "reranker")
+    return BuiltinReranker(network, digest, read_words(encoder or shipped / "encoder"), featurise=featurise)
 
 
 def _finite(scores: list[float], candidates: Sequence[Candidate]) -> list[float]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rerank.builtin.signals import SIGNALS, Signals, signals
+from rerank.builtin.signals import SIGNALS, Pairs, Signals, signals
 
 LOOKS = 6
 """Numbers that say where a token stands on the page and how well it fits the other side."""
@@ -17,56 +17,25 @@ class RerankConfig:
     """The sizes of the reranker; stored beside its weights.
 
     Attributes:
-        dim: width of a word's vector; the visual encoder's rows have one number more, for its weight.
-        buckets: rows of the table of hashed n-grams.
-        hidden: width of a word's meaning and of the transformer.
-        lift: width between a word's vector and its meaning.
+        hidden: width of the transformer.
         layers: transformer layers.
         heads: attention heads; divides `hidden`.
         inner: width inside the feed-forward part.
         question_words: words of a question that are read.
         page_words: words of a page that the transformer reads; the signals see all of them.
-        known: words that have a worth of their own.
-        unknown: the worth of every other word.
     """
 
-    dim: int = 127
-    buckets: int = 49152
-    hidden: int = 128
-    lift: int = 512
+    hidden: int = 96
     layers: int = 2
     heads: int = 4
-    inner: int = 384
+    inner: int = 256
     question_words: int = 24
     page_words: int = 64
-    known: int = 0
-    unknown: float = 1.0
 
     @property
     def tokens(self) -> int:
         """Tokens of a pair at most: one that sums up, the question, the page."""
         return 1 + self.question_words + self.page_words
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
-    """Questions beside pages, padded; made by `rerank.builtin.pairs`.
-
-    Attributes:
-        words: (b, q, dim) float32 unit rows, zero at padding.
-        worth: (b, q) float32, how much each word of the question tells, zero at padding.
-        asked: (b, q) bool, False at padding.
-        cells: (b, p, dim) float32 unit rows in reading order, zero at padding.
-        boxes: (b, p, 4) float32 in fractions of the page.
-        shown: (b, p) bool, False at padding.
-    """
-
-    words: Tensor
-    worth: Tensor
-    asked: Tensor
-    cells: Tensor
-    boxes: Tensor
-    shown: Tensor
 
 
 class Layer(nn.Module):
@@ -81,7 +50,7 @@ class Layer(nn.Module):
         self.widen = nn.Linear(config.hidden, config.inner)
         self.narrow = nn.Linear(config.inner, config.hidden)
         self.done = nn.LayerNorm(config.hidden, eps=1e-12)
-        self.draw = nn.Parameter(torch.zeros(config.heads))
+        self.draw = nn.Parameter(torch.linspace(0.0, 6.0, config.heads))
 
     def forward(self, states: Tensor, likeness: Tensor, hidden: Tensor) -> Tensor:
         """Mix (b, t, hidden) states; likeness (b, t, t) draws, hidden (b, 1, 1, t) is -inf at padding."""
@@ -100,16 +69,9 @@ class RerankNetwork(nn.Module):
     """One logit for a question and a page."""
 
     def __init__(self, config: RerankConfig) -> None:
-        """Make random weights; similarity and places start without influence."""
+        """Make random weights; the transformer has no say before it is trained."""
         super().__init__()
         self.config = config
-        self.table = nn.EmbeddingBag(config.buckets, config.dim, mode="sum")
-        self.register_buffer("known", torch.zeros(config.known, dtype=torch.int32))
-        self.register_buffer("worths", torch.zeros(config.known))
-        self.emphasis = nn.Sequential(nn.Linear(config.dim, 64), nn.ReLU(), nn.Linear(64, 1))
-        self.lift = nn.Sequential(
-            nn.Linear(config.dim, config.lift), nn.GELU(), nn.Linear(config.lift, config.hidden)
-        )
         self.side = nn.Embedding(3, config.hidden)
         self.places = nn.Embedding(config.tokens, config.hidden)
         self.look = nn.Linear(LOOKS, config.hidden)
@@ -117,14 +79,7 @@ class RerankNetwork(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.verdict = nn.Linear(config.hidden, 1)
         self.weigh = nn.Sequential(nn.Linear(SIGNALS, 48), nn.GELU(), nn.Linear(48, 1))
-        nn.init.zeros_(self.emphasis[-1].weight)
-        nn.init.zeros_(self.emphasis[-1].bias)
         nn.init.zeros_(self.verdict.weight)
-        nn.init.zeros_(self.look.weight)
-
-    def spelled(self, grams: Tensor, starts: Tensor) -> Tensor:
-        """Hash values of all words in a row (n,) and where each word starts (w,) to unit rows (w, dim)."""
-        return functional.normalize(self.table(grams, starts).float(), dim=-1)
 
     def forward(self, pairs: Pairs, *, deep: bool = True) -> Tensor:
         """Score pairs: (b,) float32 logits, each of its own pair alone.
@@ -133,35 +88,33 @@ class RerankNetwork(nn.Module):
             pairs: the batch.
             deep: False leaves the transformer out, as the first steps of training do.
         """
-        weights = pairs.worth * torch.exp(torch.tanh(self.emphasis(pairs.words).squeeze(-1).float()))
-        rarity = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
-        with torch.no_grad():  # what words mean is learned beforehand
-            asked, shown = self.lift(pairs.words), self.lift(pairs.cells)
-        found = signals(pairs, rarity, meanings=(asked, shown))
+        rarity = pairs.worth / pairs.worth.sum(-1, keepdim=True).clamp(min=1e-6)
+        found = signals(pairs, rarity)
         weighed: Tensor = self.weigh(found.values).squeeze(-1).float()
         if not deep:
             return weighed
-        return weighed + self.verdict(self._read(pairs, found, asked, shown)).squeeze(-1).float()
+        verdict: Tensor = self.verdict(self._read(pairs, found, rarity)).squeeze(-1).float()
+        return weighed + verdict
 
-    def _read(self, pairs: Pairs, found: Signals, asked: Tensor, shown: Tensor) -> Tensor:
+    def _read(self, pairs: Pairs, found: Signals, rarity: Tensor) -> Tensor:
         """What the summing token knows after the last layer: (b, hidden)."""
         chosen, kept = _densest(found, pairs.shown, self.config.page_words)
         b, q = pairs.asked.shape
         most = chosen.shape[1]
         vectors = torch.cat(
-            [pairs.words.new_zeros(b, 1, self.config.dim), pairs.words, _pick(pairs.cells, chosen)], 1
+            [pairs.words.new_zeros(b, 1, pairs.words.shape[-1]), pairs.words, _pick(pairs.cells, chosen)], 1
         )
-        meanings = torch.cat([asked.new_zeros(b, 1, self.config.hidden), asked, _pick(shown, chosen)], 1)
         there = torch.cat([pairs.asked.new_ones(b, 1), pairs.asked, kept], 1)
         sides = torch.tensor([0] + [1] * q + [2] * most)
         places = torch.cat([torch.arange(q + 1), 1 + self.config.question_words + torch.arange(most)])
-        looks = self.look(_looks(found, _pick(pairs.boxes, chosen), chosen))
-        states = self.start(meanings + self.side(sides) + self.places(places) + looks)
+        looks = _looks(found, rarity, _pick(pairs.boxes, chosen), chosen)
+        states = self.start(self.side(sides) + self.places(places) + self.look(looks))
         likeness = vectors @ vectors.transpose(1, 2)
         hidden = torch.zeros(there.shape).masked_fill(~there, -1e4)[:, None, None]
         for layer in self.layers:
             states = layer(states, likeness, hidden)
-        return states[:, 0].float()
+        summed: Tensor = states[:, 0].float()
+        return summed
 
 
 def _densest(found: Signals, shown: Tensor, most: int) -> tuple[Tensor, Tensor]:
@@ -177,10 +130,11 @@ def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
     return rows.gather(1, chosen[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _looks(found: Signals, boxes: Tensor, chosen: Tensor) -> Tensor:
+def _looks(found: Signals, rarity: Tensor, boxes: Tensor, chosen: Tensor) -> Tensor:
     """(b, 1 + q + p, LOOKS): best fit, density, and for page words the place and height."""
     b, q = found.best.shape
-    asked = torch.cat([found.best[..., None], found.best.new_zeros(b, q, LOOKS - 1)], -1)
+    own = torch.stack([found.best, rarity * 5], -1)
+    asked = torch.cat([own, found.best.new_zeros(b, q, LOOKS - 2)], -1)
     place = torch.stack(
         [
             found.fit.gather(1, chosen),

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -11,10 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from domain import words
-from rerank.builtin.network import Pairs, RerankNetwork
+from rerank.builtin.signals import Pairs
+from rerank.builtin.spelling import Floats, Speller
 from rerank.reranker import PageFeatures
 
-Floats = NDArray[np.float32]
+FAINT = 0.02
+"""A row shorter than this without its last two numbers shows no word."""
 
 MOST_CELLS = 1200
 """Page words that are read at most; a densely printed page has about 900."""
@@ -41,40 +41,6 @@ class Reading:
     boxes: Floats
 
 
-class Speller:
-    """Spells words as vectors with the table of hashed n-grams; remembers the words that it met."""
-
-    def __init__(self, network: RerankNetwork) -> None:
-        """Take the network's table of n-grams and its list of words' worths."""
-        self._table: Floats = network.table.weight.detach().numpy()
-        self._known = network.known.numpy().view(np.uint32)
-        self._worths: Floats = network.worths.numpy()
-        self._unknown = network.config.unknown
-        self._spelled = lru_cache(maxsize=100_000)(self._spell)
-
-    def rows(self, texts: Sequence[str]) -> Floats:
-        """One unit row a word: (w, dim) float32."""
-        if not texts:
-            return np.zeros((0, self._table.shape[1]), dtype=np.float32)
-        return np.stack([self._spelled(text) for text in texts])
-
-    def worths(self, texts: Sequence[str]) -> Floats:
-        """How much each word tells, from 0: (w,) float32."""
-        return np.array([self._worth(text) for text in texts], dtype=np.float32)
-
-    def _worth(self, word: str) -> float:
-        hashed = np.uint32(crc32(word.encode()))
-        place = int(np.searchsorted(self._known, hashed))
-        if place < len(self._known) and self._known[place] == hashed:
-            return float(self._worths[place])
-        return self._unknown
-
-    def _spell(self, word: str) -> Floats:
-        total: Floats = self._table[list(words.grams(word, len(self._table)))].sum(0)
-        unit: Floats = total / max(float(np.linalg.norm(total)), 1e-12)
-        return unit
-
-
 def worded(text: str, speller: Speller, *, most: int) -> Wording:
     """The first words of a question."""
     found = words.split(text)[:most]
@@ -84,13 +50,15 @@ def worded(text: str, speller: Speller, *, most: int) -> Wording:
 def seen(features: PageFeatures) -> Reading:
     """The words that the visual encoder read, line by line from the top.
 
-    The last number of the encoder's rows, which says how little a word counts in late interaction, is left
-    out: what remains, made unit again, is the word.
+    The encoder's rows end in two numbers of its own bookkeeping, which stand for no part of a word, and one row
+    is nothing else; without them, made unit again, a row is the word.
     """
-    order = line_order(features.boxes)[:MOST_CELLS]
-    cells = features.rows[order, :-1].astype(np.float32)
-    cells /= np.maximum(np.linalg.norm(cells, axis=1, keepdims=True), 1e-6)
-    return Reading(cells, np.ascontiguousarray(features.boxes[order], dtype=np.float32))
+    cells = np.pad(features.rows[:, :-2].astype(np.float32), ((0, 0), (0, 1)))
+    lengths = np.linalg.norm(cells, axis=1)
+    kept = np.flatnonzero(lengths > FAINT)
+    kept = kept[line_order(features.boxes[kept])][:MOST_CELLS]
+    cells = cells[kept] / lengths[kept, None]
+    return Reading(cells, np.ascontiguousarray(features.boxes[kept], dtype=np.float32))
 
 
 def written(text: str, speller: Speller) -> Reading:

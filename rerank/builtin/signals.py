@@ -1,7 +1,6 @@
 """What similarities of question words and page words say by themselves: matches, nearness, phrases."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,14 +9,24 @@ from torch.nn import functional
 KERNELS = (1.0, 0.9, 0.75, 0.6, 0.45)
 WINDOWS = (7, 25, 75)
 HEAD = 20
-MEANT = (0.9, 0.7, 0.5)
-SIGNALS = 2 * len(KERNELS) + len(WINDOWS) + 2 * len(MEANT) + 2 + 10
+SIGNALS = 2 * len(KERNELS) + len(WINDOWS) + 10
 
 
-class Shown(Protocol):
-    """A padded batch of question words and page words; `rerank.builtin.network.Pairs` is one."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Questions beside pages, padded; made by `rerank.builtin.pairs`.
+
+    Attributes:
+        words: (b, q, dim) float32 unit rows, zero at padding.
+        worth: (b, q) float32, how much each word of the question tells, zero at padding.
+        asked: (b, q) bool, False at padding.
+        cells: (b, p, dim) float32 unit rows in reading order, zero at padding.
+        boxes: (b, p, 4) float32 in fractions of the page.
+        shown: (b, p) bool, False at padding.
+    """
 
     words: Tensor
+    worth: Tensor
     asked: Tensor
     cells: Tensor
     boxes: Tensor
@@ -41,13 +50,12 @@ class Signals:
     nearby: Tensor
 
 
-def signals(pairs: Shown, rarity: Tensor, *, meanings: tuple[Tensor, Tensor]) -> Signals:
+def signals(pairs: Pairs, rarity: Tensor) -> Signals:
     """Compare every question word with every page word.
 
     Args:
         pairs: the batch.
         rarity: (b, q), how much each question word counts; sums to 1 a question, 0 at padding.
-        meanings: (b, q, hidden) and (b, p, hidden), what the words mean.
 
     Source of the kernels: Xiong et al., SIGIR 2017 (soft term frequency).
     """
@@ -63,7 +71,6 @@ def signals(pairs: Shown, rarity: Tensor, *, meanings: tuple[Tensor, Tensor]) ->
             (torch.log1p(counts) * weighed).sum(1),
             (counts.clamp(max=1.0) * weighed).sum(1),
             torch.stack([one.amax(-1) for one in near], -1),
-            _meant(pairs, rarity, meanings, likeness),
             _summary(pairs, best, rarity, sharp),
         ],
         -1,
@@ -84,25 +91,7 @@ def _within(sharp: Tensor, rarity: Tensor, width: int) -> Tensor:
     return (pooled * rarity[..., None]).sum(1)
 
 
-def _meant(pairs: Shown, rarity: Tensor, meanings: tuple[Tensor, Tensor], likeness: Tensor) -> Tensor:
-    """Soft counts of words that mean the same and are spelled otherwise: (b, 2 * MEANT + 2)."""
-    asked, shown = (functional.normalize(meaning.float(), dim=-1) for meaning in meanings)
-    alike = asked @ shown.transpose(1, 2) * (likeness < 0.9)
-    alike = alike.masked_fill(~pairs.shown[:, None], 0.0).clamp(0.0, 1.0)
-    counts = torch.stack([_softly(alike, centre, pairs.shown) for centre in MEANT], -1)
-    weighed = rarity[..., None]
-    either = torch.maximum(alike, likeness).amax(-1)
-    return torch.cat(
-        [
-            (torch.log1p(counts) * weighed).sum(1),
-            (counts.clamp(max=1.0) * weighed).sum(1),
-            torch.stack([(alike.amax(-1) * rarity).sum(-1), (either * rarity).sum(-1)], -1),
-        ],
-        -1,
-    )
-
-
-def _summary(pairs: Shown, best: Tensor, rarity: Tensor, sharp: Tensor) -> Tensor:
+def _summary(pairs: Pairs, best: Tensor, rarity: Tensor, sharp: Tensor) -> Tensor:
     """Ten numbers: coverage, missing words, phrases, the page's head and headings, lengths."""
     asked, shown = pairs.asked, pairs.shown
     heights = (pairs.boxes[..., 3] - pairs.boxes[..., 1]) * shown

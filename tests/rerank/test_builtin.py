@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 
 from domain.errors import ModelError
 from domain.packing import packed, unpacked
 from rerank.adapters.builtin import BuiltinReranker, load
 from rerank.builtin.files import save_network
 from rerank.builtin.network import RerankConfig, RerankNetwork
-from rerank.builtin.pairs import Speller, line_order, seen, worded
+from rerank.builtin.pairs import line_order, seen, worded
+from rerank.builtin.spelling import Speller, read_words
 from rerank.reranker import Candidate, PageFeatures
 
-SHAPE = RerankConfig(
-    dim=15, buckets=512, hidden=16, lift=24, layers=1, heads=2, inner=24, question_words=6, page_words=8
-)
+SHAPE = RerankConfig(hidden=16, layers=1, heads=2, inner=24, question_words=6, page_words=8)
+DIM = 15
 TEXT = (
     "operating margin rose to twelve percent while the cash flow of the company fell again in the last year "
     * 2
@@ -30,19 +31,34 @@ def directory(tmp_path: Path) -> Path:
     network = RerankNetwork(SHAPE)
     with torch.no_grad():
         network.verdict.weight.normal_(std=1.0)
-        network.look.weight.normal_(std=1.0)
-    save_network(network, tmp_path)
-    return tmp_path
+    save_network(network, tmp_path / "reranker")
+    return tmp_path / "reranker"
 
 
 @pytest.fixture
-def reranker(directory: Path) -> BuiltinReranker:
-    return load(directory=directory)
+def encoder(tmp_path: Path) -> Path:
+    place = tmp_path / "encoder"
+    place.mkdir()
+    dice = np.random.default_rng(2)
+    held = {
+        "words.codes": dice.integers(-127, 128, (512, DIM)).astype(np.int8),
+        "words.scales": np.full(512, 0.01, np.float16),
+        "worths.known": np.array([crc32(b"margin")], np.uint32).view(np.int32),
+        "worths.values": np.array([0.25], np.float16),
+    }
+    save_file(held, place / "model.safetensors")
+    (place / "config.json").write_text('{"unknown_worth": 0.75}')
+    return place
+
+
+@pytest.fixture
+def reranker(directory: Path, encoder: Path) -> BuiltinReranker:
+    return load(directory=directory, encoder=encoder)
 
 
 def features(count: int, seed: int = 1) -> PageFeatures:
     dice = np.random.default_rng(seed)
-    rows = dice.standard_normal((count, SHAPE.dim + 1)).astype(np.float32)
+    rows = dice.standard_normal((count, DIM + 1)).astype(np.float32)
     corners = np.sort(dice.random((count, 2, 2)).astype(np.float32), axis=1)
     return PageFeatures(rows / np.linalg.norm(rows, axis=1, keepdims=True), corners.reshape(count, 4))
 
@@ -94,7 +110,7 @@ def test_a_few_words_of_text_do_not_outweigh_the_picture(reranker: BuiltinRerank
     assert stamped == reranker.scores("cash flow", [candidate("", features(30))])
 
 
-def test_a_bare_picture_is_read_with_what_was_given_for_it(directory: Path) -> None:
+def test_a_bare_picture_is_read_with_what_was_given_for_it(directory: Path, encoder: Path) -> None:
     looked: list[Image.Image] = []
 
     def featurise(image: Image.Image) -> PageFeatures:
@@ -102,7 +118,7 @@ def test_a_bare_picture_is_read_with_what_was_given_for_it(directory: Path) -> N
         return features(30)
 
     picture = Image.new("RGB", (8, 8))
-    reranker = load(directory=directory, featurise=featurise)
+    reranker = load(directory=directory, encoder=encoder, featurise=featurise)
     score = reranker.scores("cash flow", [candidate(image=lambda: picture)])
     assert looked == [picture]
     assert score == reranker.scores("cash flow", [candidate(shown=features(30))])
@@ -119,8 +135,7 @@ def test_vectors_of_another_encoder_are_refused(reranker: BuiltinReranker) -> No
         reranker.scores("cash flow", [candidate(shown=other)])
 
 
-def test_a_score_that_is_not_finite_is_an_error_that_names_the_page(directory: Path) -> None:
-    reranker = load(directory=directory)
+def test_a_score_that_is_not_finite_is_an_error_that_names_the_page(reranker: BuiltinReranker) -> None:
     with torch.no_grad():
         reranker._network.weigh[-1].bias.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"nan for page d/0001"):
@@ -139,13 +154,20 @@ def test_a_missing_or_damaged_file_is_refused(directory: Path, name: str) -> Non
         load(directory=directory)
 
 
-def test_other_weights_have_another_fingerprint(
-    directory: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    other = tmp_path_factory.mktemp("other")
+def test_an_encoder_without_words_is_refused(directory: Path, encoder: Path) -> None:
+    (encoder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="needs the words of the built-in encoder"):
+        load(directory=directory, encoder=encoder)
+
+
+def test_other_weights_or_other_words_have_another_fingerprint(directory: Path, encoder: Path) -> None:
+    first = load(directory=directory, encoder=encoder).fingerprint.digest
+    (encoder / "config.json").write_text('{"unknown_worth": 0.5}')
+    second = load(directory=directory, encoder=encoder).fingerprint.digest
     torch.manual_seed(4)
-    save_network(RerankNetwork(SHAPE), other)
-    assert load(directory=other).fingerprint.digest != load(directory=directory).fingerprint.digest
+    save_network(RerankNetwork(SHAPE), directory)
+    third = load(directory=directory, encoder=encoder).fingerprint.digest
+    assert len({first, second, third}) == 3
 
 
 def test_words_are_read_line_by_line_from_left_to_right() -> None:
@@ -153,17 +175,17 @@ def test_words_are_read_line_by_line_from_left_to_right() -> None:
     assert line_order(boxes).tolist() == [2, 0, 1]
 
 
-def test_the_weight_of_a_row_is_taken_off_and_the_word_is_left() -> None:
-    word = np.array([0.6, 0.8], np.float32)
-    rows = np.array([[*(0.5 * word), np.sqrt(0.75)]], np.float32)
-    assert seen(PageFeatures(rows, np.zeros((1, 4), np.float32))).cells[0] == pytest.approx(word)
+def test_a_row_is_the_word_without_its_last_two_numbers_and_the_floor_is_none() -> None:
+    rows = np.array([[0.3, 0.4, 0.5, 0.7], [0.0, 0.0, 0.0, 1.0]], np.float32)
+    reading = seen(PageFeatures(rows, np.array([[0.1, 0.1, 0.2, 0.2], [0, 0, 0, 0]], np.float32)))
+    assert reading.cells == pytest.approx(np.array([[0.6, 0.8, 0.0]], np.float32))
+    assert reading.boxes.shape == (1, 4)
 
 
-def test_a_known_word_has_its_own_worth_and_any_other_the_common_one() -> None:
-    network = RerankNetwork(RerankConfig(dim=4, buckets=32, known=1, unknown=0.7, hidden=8, heads=2))
-    network.known[0] = int(np.array(crc32(b"margin"), np.uint32).view(np.int32))
-    network.worths[0] = 0.2
-    assert worded("Margin rose", Speller(network), most=5).worth == pytest.approx([0.2, 0.7])
+def test_a_known_word_has_its_own_worth_and_any_other_the_common_one(encoder: Path) -> None:
+    speller = Speller(read_words(encoder))
+    assert worded("Margin rose", speller, most=5).worth == pytest.approx([0.25, 0.75])
+    assert np.linalg.norm(speller.rows(["margin", "rose"]), axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_packing_keeps_whole_numbers_and_loses_at_most_half_a_step() -> None:

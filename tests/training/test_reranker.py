@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import UsageError
-from rerank.adapters.builtin import load
+from rerank.builtin.files import load_network
 from training.reranker import train_reranker
 from training.reranker_pages import read_pages
 
@@ -36,8 +36,8 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(
         'text = "."\noutput = "out"\nwork = "work"\nwarm = 20\nsteps = 20\nlast = 0\nquestions = 4\n'
-        "candidates = 5\npages_a_document = 1\nsave_every = 10\nheld_out = 0.3\n[shape]\ndim = 48\nbuckets = 4096\n"
-        "hidden = 16\nlift = 16\nlayers = 1\nheads = 2\ninner = 16\nquestion_words = 6\npage_words = 12\n"
+        "candidates = 5\npages_a_document = 1\nsave_every = 10\nheld_out = 0.3\ndim = 48\nbuckets = 4096\n"
+        "[shape]\nhidden = 16\nlayers = 1\nheads = 2\ninner = 16\nquestion_words = 6\npage_words = 12\n"
     )
     return path
 
@@ -48,7 +48,7 @@ def test_a_tiny_reranker_trains_end_to_end_and_beats_chance_on_held_out_document
     assert held["questions"] > 10
     assert held["sight"] > 2 * held["chance"]
     assert held["text"] > 2 * held["chance"]
-    assert load(directory=output).fingerprint.weights
+    assert load_network(output)[0].config.page_words == 12
 
 
 def test_a_run_stopped_halfway_and_resumed_ends_where_an_unbroken_one_does(config: Path) -> None:
