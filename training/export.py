@@ -1,6 +1,7 @@
 """Writes the trained encoder as the product loads it: folded, rotated to make room for weights, small."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from zlib import crc32
@@ -10,8 +11,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from domain import words
 from retrieve.builtin.files import CONFIG, WEIGHTS
 from retrieve.builtin.network import PageTower, Shape, Strokes
+from retrieve.builtin.spelling import FLOOR
 from retrieve.builtin.weighing import Weighing
 from training.sample import LETTER_CLASSES
 from training.worths import Worths
@@ -45,11 +48,13 @@ def export(
     tensors["page.head.2.bias"] = (turn @ last.bias.detach()).half()
     tensors["page.rarity.weight"] = (tower.rarity.weight.detach() @ turn.T).half()
     tensors |= _words(table @ turn.T) | _worths(worths)
+    tensors["words.crowd"] = _crowd(table @ turn.T, worths.ordinary)
     config = {
         "shape": asdict(replace(shape, dim=shape.dim - 1)),
         "weighing": asdict(Weighing()),
         "threshold": threshold,
         "unknown_worth": round(worths.unknown, 4),
+        "floor": FLOOR,
     }
     directory.mkdir(parents=True, exist_ok=True)
     _write(directory / WEIGHTS, save({name: value.contiguous() for name, value in tensors.items()}))
@@ -57,10 +62,15 @@ def export(
 
 
 def _rotation(table: Tensor) -> Tensor:
-    """(dim - 1, dim): the principal directions of the n-grams' vectors but the least."""
+    """(dim - 1, dim): the principal directions of the n-grams' vectors but the last two; the last row is 0."""
     heavy = table[table.norm(dim=1) > table.norm(dim=1).median()]
     _, _, directions = torch.linalg.svd(heavy.T @ heavy)
-    return directions[:-1]
+    return torch.cat([directions[:-2], torch.zeros_like(directions[:1])])
+
+
+def _crowd(table: Tensor, common: Sequence[str]) -> Tensor:
+    spelled = [table[list(words.grams(word, len(table)))].sum(0) for word in common]
+    return torch.nn.functional.normalize(torch.stack(spelled), dim=-1).half()
 
 
 def _words(table: Tensor) -> dict[str, Tensor]:

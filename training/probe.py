@@ -9,7 +9,6 @@ import pymupdf
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluation.measures import measure
 from evaluation.questions import Question, read_qrels, read_questions
 from retrieve.encoder import Encoder, Vectors
 
@@ -84,34 +83,3 @@ def similarities(probe: Probe, queries: Sequence[Vectors]) -> NDArray[np.float32
             best = (rows @ page.rows.T).max(axis=1) * weights
             scores[:, number] = np.add.reduceat(best, starts)
     return scores
-
-
-def judge(probe: Probe, scores: NDArray[np.float32]) -> dict[str, dict[str, float]]:
-    """Mean measures over the collection, within the document, and over questions without a text layer."""
-    ids = [question.id for question in probe.questions]
-    place = {name: number for number, name in enumerate(probe.names)}
-    whole = {key: _top(probe.names, scores[row], place) for row, key in enumerate(ids)}
-    within = {
-        question.id: {name: score for name, score in _all(probe.names, scores[row])
-                      if name.rpartition("#")[0] == question.doc}
-        for row, question in enumerate(probe.questions)
-    }  # fmt: skip
-    unseen = [q.id for q in probe.questions if q.fields.get("gold_text_layer") is False]
-    groups = {"collection": (whole, ids), "within": (within, ids)}
-    if unseen:
-        groups |= {"no text layer": (whole, unseen), "no text layer, within": (within, unseen)}
-    wanted = ("nDCG@5", "recall@10", "recall@100")
-    found = {}
-    for group, (run, chosen) in groups.items():
-        values = measure(probe.qrels, run, chosen)
-        found[group] = {name: round(float(values[name].mean()), 4) for name in wanted}
-    return found
-
-
-def _top(names: Sequence[str], scores: NDArray[np.float32], place: dict[str, int]) -> dict[str, float]:
-    order = np.argsort(-scores, kind="stable")[:200]
-    return {names[number]: float(scores[place[names[number]]]) for number in order}
-
-
-def _all(names: Sequence[str], scores: NDArray[np.float32]) -> Iterator[tuple[str, float]]:
-    return ((name, float(score)) for name, score in zip(names, scores, strict=True))

@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from domain import words
 from training.texts import Context, Pair
 
-DEICTIC = frozenset(
-    ["according", "answer", "author", "authors", "bar", "bottom", "chart", "charts", "color", "colored", "colour", "depicted", "described", "diagram", "displayed", "document", "documents", "fig", "figure", "figures", "following", "graph", "graphs", "image", "images", "left", "list", "listed", "mentioned", "page", "pages", "paper", "photo", "picture", "pie", "please", "plot", "report", "right", "section", "show", "shown", "shows", "slide", "slides", "table", "tables", "top", "write"]
+_POINTING = (
+    "answer according author authors bar bottom chart charts color colored colour depicted described "
+    "diagram displayed document documents fig figure figures following graph graphs image images left "
+    "list listed mentioned page pages paper photo picture pie please plot report right section show "
+    "shown shows slide slides table tables top write"
 )
+DEICTIC = frozenset(_POINTING.split(" "))
 """Words by which questions point at a document; its text need not hold them, and no training question does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worths:
-    """The weight of each known word, and of any other."""
+    """The weight of each known word and of any other, and words such as any page holds."""
 
     known: Mapping[str, float]
     unknown: float
+    ordinary: tuple[str, ...]
 
 
 def learned(pairs: Sequence[Pair], contexts: Sequence[Context], counts: Counter[str], total: int) -> Worths:
@@ -48,7 +53,11 @@ def learned(pairs: Sequence[Pair], contexts: Sequence[Context], counts: Counter[
         for word in {*counts, *asked}
         if counts[word] > 2 or asked[word] > 20
     }
-    return Worths(known, _worth((0, 0), 1, total, pointing=False))
+    return Worths(known, _worth((0, 0), 1, total, pointing=False), _ordinary(counts))
+
+
+def _ordinary(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(word for word, _ in counts.most_common(2048))[::4]
 
 
 def _worth(seen: tuple[int, int], count: int, total: int, *, pointing: bool) -> float:

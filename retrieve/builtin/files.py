@@ -47,7 +47,7 @@ def read_parts(directory: Path) -> Parts:
         speller = Speller(
             tensors["words.codes"].numpy(), tensors["words.scales"].float().numpy(),
             tensors["worths.known"].numpy().view(np.uint32), tensors["worths.values"].float().numpy(),
-            float(config["unknown_worth"]),
+            float(config["unknown_worth"]), tensors["words.crowd"].float().numpy(), float(config["floor"]),
         )  # fmt: skip
         weighing = Weighing(**config["weighing"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -17,23 +17,25 @@ class Weighing:
         saturation, length_share, typical_words: k1, b and the mean length of BM25.
         alike: two vectors at least this similar show the same word.
         rarity: rows that look less rare than this (stop words) are dropped.
-        rows: the most rows that a page keeps.
+        rows: the most words that a page keeps; the floor comes on top.
     """
 
-    saturation: float = 0.9
-    length_share: float = 0.75
-    typical_words: float = 300.0
+    saturation: float = 1.6
+    length_share: float = 0.9
+    typical_words: float = 220.0
     alike: float = 0.8
-    rarity: float = 0.15
-    rows: int = 512
+    rarity: float = 0.2
+    rows: int = 511
 
 
 def weighed(seen: Seen, weighing: Weighing) -> Vectors:
-    """Turn seen words into unit rows whose last dimension takes up what a word does not count.
+    """Turn seen words into unit rows, so that plain MaxSim over them is a soft BM25 with a floor.
 
-    A word's row is (a * v, sqrt(1 - a^2)), where a is BM25's factor of term frequency and page length, in
-    (0, 1), and v the word's vector. Queries are zero in the last dimension, so their inner product with the
-    row is a * (q . v): plain MaxSim over unit rows scores pages by a soft BM25.
+    A word's row is (a * v, sqrt(2a - 2a^2), 1 - a) where v is the word's vector, the last of its own numbers
+    always 0 and overwritten by the second term, and a is BM25's factor of term frequency and page length, in
+    (0, 1). One more row, (0, 0, 1) with an empty box, is the floor. A query token is (k * w, 0, c) with
+    c = k * f, so a word's row gives it c + k * a * (v . w - f) and the floor row c: the best of them is
+    c + k * a * max(0, v . w - f). A word that the page lacks adds nothing, however many words the page has.
 
     Source: Robertson & Zaragoza, 2009, for the factor.
     """
@@ -42,14 +44,24 @@ def weighed(seen: Seen, weighing: Weighing) -> Vectors:
     if not len(found):
         return Vectors(np.zeros((0, dim), np.float32), boxes=np.zeros((0, 4), np.float32))
     same = found @ found.T
+    factor = _factor(same, weighing)
+    keep = _chosen(seen, same, weighing)
+    rows = np.zeros((len(keep) + 1, dim), np.float32)
+    rows[:-1, :-2] = (found * factor[:, None])[keep, :-1]
+    rows[:-1, -2] = np.sqrt(2 * factor - 2 * factor**2)[keep]
+    rows[:-1, -1] = (1 - factor)[keep]
+    rows[-1, -1] = 1.0
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    boxes = np.concatenate([seen.boxes[keep], np.zeros((1, 4), np.float32)]).astype(np.float32)
+    return Vectors(rows, boxes=boxes)
+
+
+def _factor(same: Floats, weighing: Weighing) -> Floats:
     times = np.clip((same - weighing.alike) / (1 - weighing.alike), 0, 1).sum(1).clip(1.0)
     share = weighing.length_share
-    longer = 1 - share + share * len(found) / weighing.typical_words
-    factor = (times / (times + weighing.saturation * longer)).astype(np.float32)
-    keep = _chosen(seen, same, weighing)
-    rows = np.concatenate([found * factor[:, None], np.sqrt(1 - factor**2)[:, None]], axis=1)[keep]
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return Vectors(rows.astype(np.float32), boxes=seen.boxes[keep].astype(np.float32))
+    longer = 1 - share + share * len(same) / weighing.typical_words
+    factor: Floats = (times / (times + weighing.saturation * longer)).astype(np.float32)
+    return factor
 
 
 def _chosen(seen: Seen, same: Floats, weighing: Weighing) -> NDArray[np.intp]:

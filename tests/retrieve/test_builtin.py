@@ -143,7 +143,7 @@ def test_a_page_is_brought_to_one_area_whatever_its_size() -> None:
 
 def test_a_word_that_stands_twice_counts_more_and_in_a_longer_page_less() -> None:
     def seen(*which: int) -> Seen:
-        rows = np.eye(8, dtype=np.float32)[list(which)]
+        rows = np.eye(8, 9, dtype=np.float32)[list(which)]
         count = len(which)
         return Seen(
             rows, np.zeros((count, 4), np.float32), np.ones(count, np.float32), np.ones(count, np.float32)
@@ -156,11 +156,44 @@ def test_a_word_that_stands_twice_counts_more_and_in_a_longer_page_less() -> Non
 
 
 def test_a_page_keeps_its_rarest_words_when_it_has_too_many() -> None:
-    rows = np.eye(8, dtype=np.float32)
+    rows = np.eye(8, 9, dtype=np.float32)
     rarity = np.linspace(0.2, 0.9, 8, dtype=np.float32)
     seen = Seen(rows, np.zeros((8, 4), np.float32), rarity, np.ones(8, np.float32))
     kept = weighed(seen, Weighing(rows=3))
-    assert kept.rows[:, :8].argmax(1).tolist() == [5, 6, 7]
+    assert kept.rows[:-1, :8].argmax(1).tolist() == [5, 6, 7]
+
+
+def test_a_word_below_its_floor_adds_nothing(encoder: BuiltinEncoder) -> None:
+    (asked,) = encoder.queries(["amortization"])
+    (shown,) = encoder.pages([page("zebra wolf kiwi")])
+    scores = asked.rows @ shown.rows.T
+    assert scores.max() == scores[0, -1] == asked.rows[0, -1]
+
+
+def test_a_row_scores_the_floor_plus_its_share_of_what_lies_above(encoder: BuiltinEncoder) -> None:
+    (asked,) = encoder.queries(["amortization"])
+    word = asked.rows[0, :-1] / np.linalg.norm(asked.rows[0, :-1])
+    seen = Seen(word[None], np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, np.float32))
+    row, floor = weighed(seen, Weighing()).rows
+    share = 1 - row[-1]
+    turn, base = np.linalg.norm(asked.rows[0, :-1]), asked.rows[0, -1]
+    assert asked.rows[0] @ floor == pytest.approx(base)
+    assert asked.rows[0] @ row == pytest.approx(base + turn * share * (1 - base / turn), abs=1e-4)
+
+
+def test_bfloat16_and_float32_rank_alike(encoder: BuiltinEncoder) -> None:
+    fast = load("builtin", settings=ModelSettings(dtype="bfloat16"))
+    assert fast.fingerprint == encoder.fingerprint
+    shown = [page("operating margin"), page("symptoms of fever"), page("football season")]
+    (asked,) = encoder.queries(["football fever"])
+    assert asked.weights is not None
+    orders = [
+        np.argsort(
+            [-float((asked.rows @ seen.rows.T).max(1) @ asked.weights) for seen in reader.pages(shown)]
+        )
+        for reader in (fast, encoder)
+    ]
+    np.testing.assert_array_equal(*orders)
 
 
 def test_the_shape_that_ships_is_the_default_but_for_the_room_for_weights() -> None:
