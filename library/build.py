@@ -111,19 +111,28 @@ def timed(name: str, stage: Stage, timings: Timings) -> Stage:
 
 def _second_stage(parts: Parts, options: SearchOptions, deadline: Deadline | None) -> Stage | None:
     settings = parts.settings
-    if options.rerank in {"off", 0}:
-        return None
     depth = options.rerank if isinstance(options.rerank, int) else settings.rerank_depth
-    reranker = parts.reranker() if depth else None
-    if reranker is None:
+    if options.rerank == "off" or not depth or settings.reranker == "none":
         return None
-    stage = _reading(parts, reranker, depth=depth, deadline=deadline, blend=settings.blend)
+
+    def stage(run: Run) -> Run:
+        """Models are loaded here, so that an engine that is down costs this stage alone."""
+        return _readers(parts, depth, deadline)(run)
+
+    if settings.skip_margin > 0 and options.rerank == "auto":
+        return _or_as_it_was(unless_clear(stage, threshold=settings.skip_margin))
+    return _or_as_it_was(stage)
+
+
+def _readers(parts: Parts, depth: int, deadline: Deadline | None) -> Stage:
+    """The reranker, and the larger one behind it where the settings name one."""
+    settings, stages = parts.settings, list[Stage]()
+    if reranker := parts.reranker():
+        stages.append(_reading(parts, reranker, depth=depth, deadline=deadline, blend=settings.blend))
     if settings.final_reranker != "none" and (final := parts.final_reranker()):
         few = min(depth, settings.final_depth)
-        stage = then(stage, _reading(parts, final, depth=few, deadline=deadline, blend=0.0))
-    if settings.skip_margin > 0 and options.rerank == "auto":
-        stage = unless_clear(stage, threshold=settings.skip_margin)
-    return _or_as_it_was(stage)
+        stages.append(_reading(parts, final, depth=few, deadline=deadline, blend=0.0))
+    return then(*stages)
 
 
 def _reading(

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,9 +39,17 @@ def weights(name: str) -> Path:
     return Path(models.__file__).parent / name
 
 
-def model_settings(settings: Settings) -> ModelSettings:
-    """What a model adapter needs to know of the library's settings."""
-    return ModelSettings(
+def model_settings(settings: Settings, further: Mapping[str, Any] | None = None) -> ModelSettings:
+    """What a model adapter needs to know of the library's settings.
+
+    Raises:
+        UsageError: a further option does not exist.
+    """
+    known = {item.name for item in fields(ModelSettings)}
+    for name in further or {}:
+        if name not in known:
+            raise unknown("option of a model", name, known)
+    basic = ModelSettings(
         device=settings.device,
         dtype=settings.dtype,
         max_visual_tokens=settings.max_visual_tokens or None,
@@ -48,6 +57,7 @@ def model_settings(settings: Settings) -> ModelSettings:
         offline=settings.offline,
         api_key=settings.engine_key or None,
     )
+    return replace(basic, **(further or {}))
 
 
 def load_encoder(settings: Settings) -> Encoder:
@@ -58,7 +68,9 @@ def load_encoder(settings: Settings) -> Encoder:
         ModelError: it cannot be loaded.
     """
     found = _function(settings.encoder, ENCODERS, kind="encoder")
-    return cast("Encoder", found(settings.encoder, settings=model_settings(settings)))
+    return cast(
+        "Encoder", found(settings.encoder, settings=model_settings(settings, settings.encoder_options))
+    )
 
 
 def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
@@ -72,7 +84,10 @@ def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
         return None
     found = _function(settings.reranker, RERANKERS, kind="reranker")
     options = parts if settings.reranker == "builtin" else {}
-    return cast("Reranker", found(settings.reranker, settings=model_settings(settings), **options))
+    return cast(
+        "Reranker",
+        found(settings.reranker, settings=model_settings(settings, settings.reranker_options), **options),
+    )
 
 
 def load_tower() -> TextTower:

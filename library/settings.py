@@ -19,6 +19,9 @@ COUNTS = ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers"
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
 
+FITTED_WEIGHTS = {"visual": 0.33, "lexical": 1.0, "text": 0.67}
+"""How much each arm counts until `recto tune` says otherwise; docs/decisions/0063 says whence it comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -28,8 +31,8 @@ class Settings:
         encoder: the visual bi-encoder, a name of `recto models`.
         reranker: the cross-encoder, or `none`.
         arms: which first-stage arms answer: visual, lexical (words), text (meaning of the text layer).
-        arm_weights: how much each arm's reciprocal rank counts in the fusion; 1 where absent.
-        fusion: `ranks` joins arms by reciprocal rank, `scores` by normalised scores.
+        arm_weights: how much each arm counts in the fusion; 1 where absent.
+        fusion: `scores` joins arms by their normalised scores, `ranks` by reciprocal rank.
         candidates: how many pages each arm hands on.
         rerank_depth: how many pages `--rerank auto` reorders, or fewer where a budget ends before.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
@@ -52,6 +55,8 @@ class Settings:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         max_visual_tokens: visual tokens a page for models that take a budget; 0 means the model's own.
+        encoder_options: further choices for the encoder: fields of `domain.model.ModelSettings` by name.
+        reranker_options: the same for the reranker, such as `true_token`, `template` or `reads`.
         trust_remote_code: whether a checkpoint may run code of its own.
         offline: whether models may only come from files on this machine.
         engine_key: the key of a remote engine; never written to the file.
@@ -61,8 +66,8 @@ class Settings:
     encoder: str = "builtin"
     reranker: str = "builtin"
     arms: tuple[str, ...] = ARMS
-    arm_weights: Mapping[str, float] = field(default_factory=dict)
-    fusion: Literal["ranks", "scores"] = "ranks"
+    arm_weights: Mapping[str, float] = field(default_factory=FITTED_WEIGHTS.copy)
+    fusion: Literal["ranks", "scores"] = "scores"
     candidates: int = 100
     rerank_depth: int = 30
     blend: float = 0.0
@@ -84,6 +89,8 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     max_visual_tokens: int = 0
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    reranker_options: Mapping[str, Any] = field(default_factory=dict)
     trust_remote_code: bool = False
     offline: bool = False
     engine_key: str = ""

@@ -42,13 +42,17 @@ def index(
     library: LibraryOption = None,
     encoder: EncoderOption = None,
     arms: ArmsOption = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let a checkpoint run code of its own.")
+    ] = False,
     as_json: JsonOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would cost; index nothing.")
     ] = False,
 ) -> None:
     """Make the pages of documents searchable. Ctrl-C stops after the current batch; run again to go on."""
-    with reported(), open_library(library, {"encoder": encoder, "arms": arm_names(arms)}) as lib:
+    changes = {"encoder": encoder, "arms": arm_names(arms), "trust_remote_code": trust_remote_code or None}
+    with reported(), open_library(library, changes) as lib:
         if dry_run:
             _show_estimate(lib.estimate(paths), as_json=as_json)
             return
