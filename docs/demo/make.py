@@ -112,7 +112,7 @@ def wind_report() -> None:
     """An annual report with tables and charts."""
     names = ["T1", "T2", "T3", "T4", "T5", "T6"]
     lost = chart("bar", names, {"hours": [112, 96, 421, 88, 134, 79]}, "Hours lost to repairs, 2024", "hours")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     energy = chart(
         "line", months,
         {"2023": [4.1, 3.8, 3.9, 3.1, 2.6, 2.2, 2.0, 2.1, 2.7, 3.4, 3.9, 4.3],

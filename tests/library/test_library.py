@@ -143,7 +143,7 @@ def test_two_files_of_one_name_in_one_call_both_stay(library: Library, tmp_path:
 def test_an_image_is_a_document_of_one_page(library: Library, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     picture = Image.new("RGB", (300, 200), (0, 255, 0))
-    picture.paste((0, 250, 0), (0, 0, 150, 100))
+    picture.paste((0, 190, 0), (0, 0, 150, 100))
     picture.save(path)
     library.index([path])
     hit = library.search("green", VISUAL).hits[0]
