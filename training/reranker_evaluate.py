@@ -63,10 +63,8 @@ def calibrate(
     for question in stage.calibrate:
         pages = _candidates(stage, question)
         asked = material.lexicon.wording(stage.task.questions[question])
-        seen = score(network, asked, by_sight(stage, pages, material))
-        text = score(network, asked, [as_written(stage.task, page, material.lexicon) for page in pages])
-        means = [(a + b) / 2 for a, b in zip(seen, text, strict=True)]
-        labels += [Labelled(str(question), logit, not place) for place, logit in enumerate(means)]
+        logits = score(network, asked, [as_written(stage.task, page, material.lexicon) for page in pages])
+        labels += [Labelled(str(question), logit, not place) for place, logit in enumerate(logits)]
     if len(stage.calibrate) < 50:
         return None
     fitted = fit(
