@@ -10,6 +10,7 @@ _SMALL_PIXELS = 40_000
 _COLOUR_STEP = 6
 _INK_STEP = 40
 _INK_SHARE = 0.0004
+_TINT_SHARE = 0.01
 _SHRINK = 4
 
 
@@ -48,9 +49,19 @@ def without_empty_colour(image: Image.Image) -> Image.Image:
 
 
 def has_ink(image: Image.Image) -> bool:
-    """Whether anything stands on the paper, whose shade is the commonest; specks of a scan do not count."""
-    histogram = image.reduce(_SHRINK).convert("L").histogram()
+    """Whether anything stands on the paper, whose shade is the commonest; specks of a scan do not count.
+
+    Colours are looked at by themselves too: black on blue differs little in brightness. The tints of a
+    scanner do as well, so more of the page must differ in a colour than in brightness.
+    """
+    small = image.reduce(_SHRINK)
+    if _differs(small.convert("L").histogram(), _INK_SHARE):
+        return True
+    return any(_differs(band.histogram(), _TINT_SHARE) for band in small.split())
+
+
+def _differs(histogram: list[int], share: float) -> bool:
     pixels = sum(histogram)
     paper = histogram.index(max(histogram))
     close = sum(histogram[max(0, paper - _INK_STEP) : paper + _INK_STEP + 1])
-    return pixels - close > _INK_SHARE * pixels
+    return pixels - close > share * pixels

@@ -44,6 +44,9 @@ def text(config: Config, resume: Resume = False) -> None:
 
 
 def _tell(step: Any) -> None:
+    if isinstance(step, str):
+        err.print(step, highlight=False, soft_wrap=True)
+        return
     fields = asdict(step)
     shown = (
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
