@@ -117,7 +117,8 @@ def _show(report: "IndexReport", lib: "Library") -> None:
         out.print(f"{len(report.skipped)} skipped, they are in the collection already")
     for item in report.failed[:SHOWN]:
         place = f"{item.path}, page {item.page}" if item.page else item.path
-        err.print(Text.assemble((f"{item.failure.code}: ", "bold red"), f"{place}: {item.failure.message}"))
+        sentence = f"{place}: {item.failure.message}"
+        err.print(Text.assemble((f"{item.failure.code}: ", "bold red"), sentence), soft_wrap=True)
     if len(report.failed) > SHOWN:
         err.print(f"and {len(report.failed) - SHOWN} more; --json lists all")
 

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from domain.errors import UsageError
 from retrieve.builtin.network import Shape
@@ -80,8 +80,11 @@ def read_config(path: Path) -> EncoderConfig:
         if values.get(name):
             values[name] = here / values[name]
     values["pdfs"] = tuple(here / entry for entry in values.get("pdfs", ()))
-    shape = {name: tuple(v) if isinstance(v, list) else v for name, v in values.get("shape", {}).items()}
+    shape: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.get("shape", {}).items()
+    }
     values["shape"] = Shape(**shape)
     if "print_px" in values:
         values["print_px"] = tuple(values["print_px"])
-    return cast("EncoderConfig", EncoderConfig(**values))
+    return EncoderConfig(**values)

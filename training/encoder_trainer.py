@@ -46,7 +46,7 @@ class Trainer:
         self.crops.source.rare = self.lexicon.common[-len(self.lexicon.common) // 2 :]
         page = PageTower(config.shape, LETTER_CLASSES)
         self.model = Spotter(page, WordTower(config.shape), config.shape.buckets)
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types lack it
         dense = [*self.model.page.parameters(), self.model.sharpness]
         self.optimisers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(dense, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01),

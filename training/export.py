@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from domain import words
 from retrieve.builtin.files import CONFIG, WEIGHTS
@@ -42,6 +42,8 @@ def export(
     table = state["word.table.weight"].float()
     turn = _rotation(table)
     last = tower.head[-1]
+    if not isinstance(last, nn.Linear):
+        raise TypeError(f"the head ends in a linear layer, not in {type(last).__name__}")
     # the rarity head reads the unrotated vector: give it the rotation's inverse, which drops one direction
     tensors = {f"page.{name}": value.half() for name, value in tower.state_dict().items()}
     tensors["page.head.2.weight"] = (turn @ last.weight.detach()).half()

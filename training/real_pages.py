@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pymupdf
@@ -96,7 +97,7 @@ def _noted(page: pymupdf.Page) -> Notes:
     return notes
 
 
-def _note_span(notes: Notes, span: dict[str, list[dict[str, str | tuple[float, ...]]] | float]) -> None:  # type: ignore[type-arg]
+def _note_span(notes: Notes, span: dict[str, Any]) -> None:
     text, edges, base = "", [0.0], 0.0
     size = float(span["size"])
     for letter in (*span["chars"], {"c": " ", "bbox": (0, 0, 0, 0), "origin": (0, 0)}):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from domain import words
-from rerank.builtin.pairs import Reading, Speller, Wording, line_order
+from rerank.builtin.pairs import Reading, Wording, line_order
+from rerank.builtin.spelling import Speller
 from training.reranker_pages import Asked, WordPage
 from training.texts import mutated
 

@@ -37,7 +37,7 @@ class Targets:
     letters: Tensor
 
 
-def ink(image: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+def ink(image: np.ndarray) -> Tensor:
     """(h, w) uint8 gray to (h, w) float32 as the page tower wants it."""
     return 0.5 - torch.from_numpy(image.astype(np.float32)) / 255
 
@@ -66,7 +66,7 @@ def targets(samples: Sequence[Sample], rng: random.Random) -> Targets:
     )
 
 
-def _words(sample: Sample, centred: np.ndarray) -> list[tuple[int, int, int]]:  # type: ignore[type-arg]
+def _words(sample: Sample, centred: np.ndarray) -> list[tuple[int, int, int]]:
     high, wide = centred.shape[0] * STRIDE_PX, centred.shape[1] * STRIDE_PX
     found = []
     for index, (x0, y0, x1, y1) in enumerate(sample.boxes):
@@ -86,7 +86,7 @@ def _words(sample: Sample, centred: np.ndarray) -> list[tuple[int, int, int]]:  
     return found
 
 
-def _letters(sample: Sample, number: int, grid: tuple[int, int], rng: random.Random) -> np.ndarray:  # type: ignore[type-arg]
+def _letters(sample: Sample, number: int, grid: tuple[int, int], rng: random.Random) -> np.ndarray:
     rows, columns = grid
     place = (sample.letters[:, :2] / np.array([STRIDE_PX / 2, STRIDE_PX], np.float32)).astype(np.int64)
     inside = (place[:, 0] >= 0) & (place[:, 0] < columns) & (place[:, 1] >= 0) & (place[:, 1] < rows)

@@ -129,7 +129,8 @@ def _loss(recipe: TextRecipe, network: TextNetwork, pool: Pool, chance: random.R
     apart = (1 - (rows.float() * taught).sum(-1)).mean() + (
         1 - (questions.float() * taught_questions).sum(-1)
     ).mean()
-    return 0.5 * right + alike + recipe.imitation * apart
+    total: Tensor = 0.5 * right + alike + recipe.imitation * apart
+    return total
 
 
 def _held_out(network: TextNetwork, pool: Pool, *, most: int = 500) -> dict[str, float]:

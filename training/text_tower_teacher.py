@@ -17,7 +17,9 @@ TOKENIZER_FILE = Path(MODEL_DIR) / TOKENIZER
 
 def load_teacher() -> BertModel:
     """Read MiniLM as a plain BERT."""
-    return BertModel.from_pretrained(str(MODEL_DIR)).eval()
+    teacher: BertModel = BertModel.from_pretrained(str(MODEL_DIR))
+    teacher.train(mode=False)
+    return teacher
 
 
 def student(teacher: BertModel, config: TextConfig, *, keep: Sequence[int]) -> TextNetwork:

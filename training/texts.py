@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from domain import words
 from domain.errors import UsageError
@@ -76,7 +77,7 @@ def invented(seed: int, count: int = 200) -> list[Context]:
     ]
 
 
-def _rows(directory: Path) -> Iterator[dict[str, object | str | list[list[object]]]]:  # type: ignore[type-arg]
+def _rows(directory: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(directory.glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             yield from (json.loads(line) for line in lines)

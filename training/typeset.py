@@ -121,7 +121,8 @@ class Sheet:
         look, rng = self.look(ground, scale), self.rng
         leading = look.size * rng.uniform(1.08, 1.6)
         align = rng.choice(["left", "left", "justify", "centre", "right"])
-        case: Callable[[str], str] = rng.choice([str, str, str, str, str, str, str.upper, str.title])
+        cases: list[Callable[[str], str]] = [*(str,) * 6, str.upper, str.title]
+        case = rng.choice(cases)
         stream = self.source.words(rng)
         base = area.y0 + look.size
         while base < area.y1:

@@ -30,7 +30,7 @@ def worn(image: NDArray[np.uint8], rng: random.Random, *, size: tuple[int, int])
         values = 255 - values
     if rng.random() < 0.3:
         low, high = rng.uniform(0, 80), rng.uniform(170, 255)
-        values = low + values * (high - low) / 255
+        values = (low + values * (high - low) / 255).astype(np.float32)
     if rng.random() < 0.2:
         noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(2, 14), values.shape)
         values = values + noise.astype(np.float32)

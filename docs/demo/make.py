@@ -18,7 +18,8 @@ A4 = pymupdf.paper_rect("a4")
 SLIDE = pymupdf.Rect(0, 0, 960, 540)
 CSS = """
 body {font-family: serif; font-size: 10.5pt; line-height: 1.35}
-h1 {font-family: sans-serif; font-size: 20pt; color: #17415f} h2 {font-family: sans-serif; font-size: 13pt; color: #17415f}
+h1 {font-family: sans-serif; font-size: 20pt; color: #17415f}
+h2 {font-family: sans-serif; font-size: 13pt; color: #17415f}
 table {border-collapse: collapse; width: 100%; font-family: sans-serif; font-size: 9pt}
 td, th {border: 0.5pt solid #8899a6; padding: 3pt 5pt} th {background-color: #e4ecf2; text-align: left}
 .slide {font-family: sans-serif; font-size: 20pt} .slide h1 {font-size: 32pt}
@@ -63,7 +64,9 @@ def chart(kind: str, labels: list[str], series: dict[str, list[float]], title: s
 def table(header: str, *rows: str) -> str:
     """An HTML table from lines with bars between the cells."""
     cells = "".join(f"<th>{cell.strip()}</th>" for cell in header.split("|"))
-    body = "".join("<tr>" + "".join(f"<td>{c.strip()}</td>" for c in row.split("|")) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{c.strip()}</td>" for c in row.split("|")) + "</tr>" for row in rows
+    )
     return f"<table><tr>{cells}</tr>{body}</table>"
 
 
@@ -231,7 +234,8 @@ def bicycle_slides() -> None:
 def bridge_inspection() -> None:
     """A scanned report: found by sight alone."""
     scanned(
-        "kettle_bridge_inspection_scan", "Kettle Bridge: inspection report",
+        "kettle_bridge_inspection_scan",
+        "Kettle Bridge: inspection report",
         Leaf(
             '<div class="mono"><p><b>COUNTY ENGINEER - INSPECTION REPORT</b></p><p>Structure: Kettle Bridge, '
             "road 114, span 38 m, riveted steel, built 1931<br/>Date: 3 October 1978. Inspector: H. Lindqvist</p>"

@@ -74,7 +74,7 @@ class TowerCache(nn.Module):
             first = [self.keys.index(key) for key in absent]
             found.update(zip(absent, self._run(hidden_states, grid_thw, first, options), strict=True))
         features = [seen for seen in (found[key] for key in self.keys) if seen is not None]
-        output = {"pooler_output": torch.cat([seen.rows for seen in features])}
+        output: dict[str, Any] = {"pooler_output": torch.cat([seen.rows for seen in features])}
         if features[0].deep:
             output["deepstack_features"] = [
                 torch.cat(layer) for layer in zip(*(s.deep for s in features), strict=True)
@@ -94,7 +94,8 @@ class TowerCache(nn.Module):
         wanted = grids[list(chosen)]
         output = self.tower(torch.cat([patches[i] for i in chosen]), grid_thw=wanted, **options)
         self._kind = type(output)
-        sizes = (wanted.prod(-1) // self.tower.spatial_merge_size**2).tolist()
+        merged = int(self.tower.spatial_merge_size)  # type: ignore[arg-type]  # nn.Module hides its attributes' types
+        sizes = (wanted.prod(-1) // merged**2).tolist()
         rows = torch.split(output.pooler_output, sizes)
         layers = [torch.split(layer, sizes) for layer in output.get("deepstack_features") or ()]
         made = []

@@ -1,7 +1,8 @@
 """Child process of `convert`: the only file that imports colpali_engine, which renames weights globally.
 
-Run as `python -m retrieve.adapters.colpali SOURCE OUT [SOURCE OUT ...]`. Writes, under each OUT, the backbone's tensors and
-configuration, the processor's parts, the prompts, and colpali-engine's own vectors of the probe.
+Run as `python -m retrieve.adapters.colpali SOURCE OUT [SOURCE OUT ...]`. Writes, under each OUT, the
+backbone's tensors and configuration, the processor's parts, the prompts, and colpali-engine's own vectors
+of the probe.
 """
 
 import json
