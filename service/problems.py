@@ -147,6 +147,9 @@ def wants_page(request: Request) -> bool:
     return not api and "text/html" in request.headers.get("accept", "")
 
 
+GATE = (401, 403, 413, 421, 422, 429)  # what the gate and the checks of a request may answer anywhere
+
+
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI says of these statuses."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}

@@ -13,7 +13,7 @@ from domain.errors import Failure, UsageError
 from library.results import DocumentInfo, Job
 from service.access import View
 from service.desk import Desk, DeskNow, ViewNow
-from service.problems import ProblemError, described
+from service.problems import GATE, ProblemError, described
 from service.schemas import (
     CollectionList,
     CollectionName,
@@ -28,7 +28,7 @@ from service.schemas import (
 )
 from service.uploads import Received, Upload, receive
 
-router = APIRouter(prefix="/v1", tags=["documents"], responses=described(401, 403, 422, 429))
+router = APIRouter(prefix="/v1", tags=["documents"], responses=described(*GATE))
 Collection = Annotated[CollectionName, Path(description="The collection's name", examples=["filings"])]
 DocumentId = Annotated[str, Path(max_length=200, description="The document's id")]
 _BODY: dict[str, Any] = {

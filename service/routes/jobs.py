@@ -11,10 +11,10 @@ from fastapi.responses import StreamingResponse
 
 from service.access import View
 from service.desk import Desk, DeskNow, ViewNow
-from service.problems import described
+from service.problems import GATE, described
 from service.schemas import JobList, JobOut
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=described(401, 403, 422, 429))
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=described(*GATE))
 JobId = Annotated[str, Path(max_length=200, description="The job's id")]
 ENDED = ("done", "failed", "cancelled")
 EVENTS = "text/event-stream"

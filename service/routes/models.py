@@ -25,9 +25,9 @@ from service.model_schemas import (
     RerankResult,
 )
 from service.pictures import candidate, picture
-from service.problems import described
+from service.problems import GATE, described
 
-router = APIRouter(prefix="/v1", tags=["models"], responses=described(401, 403, 422, 429, 503))
+router = APIRouter(prefix="/v1", tags=["models"], responses=described(*GATE, 503))
 
 
 @router.get("/models", summary="List the models")

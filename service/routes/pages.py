@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from domain.page import page_id as named
 from service.desk import DeskNow, ViewNow
 from service.overlay import draw
-from service.problems import described
+from service.problems import GATE, described
 from service.schemas import EvidenceOut, PageOut, PageText, Text
 
-router = APIRouter(prefix="/v1/pages", tags=["pages"], responses=described(401, 403, 404, 422, 429))
+router = APIRouter(prefix="/v1/pages", tags=["pages"], responses=described(*GATE, 404))
 Document = Annotated[str, Path(max_length=200, description="The document's id: a page id before its slash")]
 Number = Annotated[int, Path(ge=1, le=1_000_000, description="The page number, from 1")]
 IMMUTABLE = "private, max-age=31536000, immutable"

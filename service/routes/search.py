@@ -11,11 +11,11 @@ from domain.errors import RectoError, UsageError
 from library.options import SearchOptions
 from service.access import View
 from service.desk import Desk, DeskNow, ViewNow
-from service.problems import as_problem, described
+from service.problems import GATE, as_problem, described
 from service.routes.jobs import EVENTS, event
 from service.schemas import SearchIn, SearchOut
 
-router = APIRouter(prefix="/v1", tags=["search"], responses=described(401, 403, 404, 422, 429, 503))
+router = APIRouter(prefix="/v1", tags=["search"], responses=described(*GATE, 404, 503))
 
 
 @router.post(

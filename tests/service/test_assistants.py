@@ -37,7 +37,7 @@ def test_an_assistant_lists_searches_and_reads_what_its_key_covers(place: tuple[
 
     async def talk() -> None:
         headers = {"Authorization": f"Bearer {key}"}
-        http = pytest.importorskip("httpx2").AsyncClient(headers=headers, timeout=30)
+        http = pytest.importorskip("httpx2").AsyncClient(headers=headers, timeout=500)
         async with http, Client(streamable_http_client(f"{url}/mcp/", http_client=http)) as client:
             tools = {tool.name for tool in (await client.list_tools()).tools}
             assert tools == {"search_pages", "fetch_page_image", "list_collections"}

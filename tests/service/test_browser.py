@@ -14,6 +14,8 @@ from tests.service.samples import WITHOUT_MODELS, LatePages, pdf, running
 pytestmark = [pytest.mark.browser, pytest.mark.service, pytest.mark.slow]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-extensions"]
 SERIOUS = {"serious", "critical"}
+PATIENCE_MS = 120_000  # a slow machine is no failure
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        chromium = started.chromium.launch(
+            executable_path="/usr/bin/chromium", args=FLAGS, timeout=PATIENCE_MS
+        )
         yield chromium
         chromium.close()
 
@@ -47,6 +51,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page on which any script error, refused resource or broken policy fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
@@ -63,7 +68,7 @@ def test_a_person_uploads_watches_and_finds_the_page(page: Page, site: str, tmp_
     page.set_input_files("#files", str(path))
     page.get_by_role("button", name="Upload", exact=True).click()
     page.wait_for_url(pattern(r"/jobs/"))
-    expect(page.locator("[data-state]")).to_have_text("done", timeout=60_000)
+    expect(page.locator("[data-state]")).to_have_text("done", timeout=300_000)
     expect(page.locator("[data-count]")).to_have_text("30 of 30 pages")
     page.get_by_role("link", name="To the collection").click()
     expect(page.get_by_role("link", name="garden plan.pdf")).to_be_visible()
@@ -104,6 +109,7 @@ def test_results_come_first_unranked_then_reranked_and_each_state_has_a_link(pag
 
 def test_search_works_without_scripts(browser: Browser, site: str) -> None:
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto(f"{site}/search")
     page.select_option("select[name=collection]", "demo")
@@ -157,7 +163,7 @@ def test_a_document_is_removed_only_after_a_second_step(page: Page, site: str, t
     page.set_input_files("#files", str(path))
     page.get_by_role("button", name="Upload", exact=True).click()
     page.wait_for_url(pattern(r"/jobs/"))
-    expect(page.locator("[data-state]")).to_have_text("done", timeout=60_000)
+    expect(page.locator("[data-state]")).to_have_text("done", timeout=300_000)
     page.goto(f"{site}/collections/attic")
     expect(page.get_by_role("button", name="Remove old.pdf")).to_be_hidden()
     page.get_by_text("Remove…").click()
@@ -171,6 +177,7 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(
     browser: Browser, site: str, width: int, scheme: str
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto(f"{site}/search?q=blue&collection=demo&group=document")
     viewer = page.locator(".hit h3 a").first.get_attribute("href")

@@ -25,7 +25,7 @@ ZOO = Path(__file__).parents[3] / "shared" / "data" / "pdfzoo"
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     with Library.open(tmp_path_factory.mktemp("client") / "library", WITHOUT_MODELS) as library:
         library._models._reranker = LatePages()
-        with running(library) as url, Client(url) as opened:
+        with running(library) as url, Client(url, timeout_s=500) as opened:
             yield opened
 
 
@@ -99,7 +99,7 @@ class Slow:
     def queries(self, texts: Sequence[str]) -> list[Vectors]:
         self.batches.append(list(texts))
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(500)
         if "bad" in texts:
             raise ModelError("bad query")
         return [Vectors(np.full((1, 2), len(text), np.float32)) for text in texts]
@@ -115,7 +115,7 @@ def test_queries_that_come_meanwhile_are_encoded_together_and_once() -> None:
 
     threads = [threading.Thread(target=ask, args=(0, "a"))]
     threads[0].start()
-    assert slow.begun.wait(10)
+    assert slow.begun.wait(500)
     threads += [threading.Thread(target=ask, args=(n, "bb" if n % 2 else "ccc")) for n in range(1, 7)]
     for thread in threads[1:]:
         thread.start()

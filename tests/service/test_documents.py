@@ -199,11 +199,11 @@ def test_a_search_does_not_wait_for_a_thread_that_writes(library: Library, tmp_p
     def write() -> None:
         with library._stores.writing():
             begun.set()
-            go.wait(60)
+            go.wait(500)
 
     writer = threading.Thread(target=write)
     writer.start()
-    assert begun.wait(30)
+    assert begun.wait(500)
     (library.directory / "visual.synced").unlink()  # as between a batch's vectors and its rows
     asker = threading.Thread(target=lambda: found.append(library.search("red")))
     asker.start()
