@@ -44,10 +44,9 @@ class Decision:
     kept: float
 
     @property
-    def f1(self) -> float:
-        """The harmonic mean of precision and recall."""
-        both = self.precision + self.recall
-        return 2 * self.precision * self.recall / both if both else 0.0
+    def balance(self) -> float:
+        """Youden's J, in [-1, 1]: recall and kept weigh alike however many cases lack a relevant page."""
+        return self.recall + self.kept - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ class Calibrated:
 
     @property
     def best(self) -> Decision:
-        """The threshold that decides best, by F1."""
-        return max(self.decisions, key=lambda decision: decision.f1)
+        """The threshold that decides best, by Youden's J."""
+        return max(self.decisions, key=lambda decision: decision.balance)
 
 
 _ADAPTER: Final = TypeAdapter(Calibrated)
@@ -168,7 +167,7 @@ def markdown(found: Calibrated) -> str:
         for d in found.decisions
     ]
     head = ["bin", "sigmoid(logit)", "came true", "calibrated", "came true"]
-    decided = ["min_probability (* best F1)", "precision", "recall", "answerable kept"]
+    decided = ["min_probability (* best)", "precision", "recall", "answerable kept"]
     return "\n\n".join(
         [summary, table(head, bins), '"Nothing relevant" as a decision:', table(decided, rows)]
     )

@@ -70,7 +70,7 @@ class Settings:
     fusion: Literal["ranks", "scores"] = "scores"
     candidates: int = 100
     rerank_depth: int = 30
-    blend: float = 0.0
+    blend: float = 0.5
     final_reranker: str = "none"
     final_depth: int = 5
     skip_margin: float = 0.0

@@ -18,7 +18,7 @@ from rerank.calibration import Calibration
 from rerank.reranker import Candidate
 
 PAGES = [f"{doc}/{number:04d}" for number in (1, 2, 3) for doc in "ab"]
-SETTINGS = Settings(arms=("visual",), reranker="small", rerank_depth=6)
+SETTINGS = Settings(arms=("visual",), reranker="small", rerank_depth=6, blend=0.0)
 
 
 class Arm:
