@@ -19,7 +19,7 @@ COUNTS = ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers"
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
 
-FITTED_WEIGHTS = {"visual": 0.33, "lexical": 1.0, "text": 0.67}
+FITTED_WEIGHTS = {"visual": 1.0, "lexical": 0.5, "text": 0.33}
 """How much each arm counts until `recto tune` says otherwise; docs/decisions/0063 says whence it comes."""
 
 
