@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import EngineError, UsageError
+from domain.fingerprint import Fingerprint
 from domain.fusion import fuse_scores
 from domain.page import PageId
 from domain.run import Run
@@ -25,6 +26,9 @@ from rerank.skip import unless_clear
 from rerank.stage import rerank
 
 Timings = dict[str, float]
+
+NAMING = Fingerprint("naming of found pages")
+"""Under this name the cost model learns what a hit costs after the pipeline: its names and its snippet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +121,33 @@ def _second_stage(parts: Parts, options: SearchOptions, deadline: Deadline | Non
 
     def stage(run: Run) -> Run:
         """Models are loaded here, so that an engine that is down costs this stage alone."""
-        return _readers(parts, depth, deadline)(run)
+        return _readers(parts, depth, _budget(parts, options, deadline))(run)
 
     if settings.skip_margin > 0 and options.rerank == "auto":
         return _or_as_it_was(unless_clear(stage, threshold=settings.skip_margin))
     return _or_as_it_was(stage)
 
 
-def _readers(parts: Parts, depth: int, deadline: Deadline | None) -> Stage:
+def _readers(parts: Parts, depth: int, budget: Budget | None) -> Stage:
     """The reranker, and the larger one behind it where the settings name one."""
     settings, stages = parts.settings, list[Stage]()
     if reranker := parts.reranker():
-        stages.append(_reading(parts, reranker, depth=depth, deadline=deadline, blend=settings.blend))
+        stages.append(_reading(parts, reranker, depth=depth, budget=budget, blend=settings.blend))
     if settings.final_reranker != "none" and (final := parts.final_reranker()):
         few = min(depth, settings.final_depth)
-        stages.append(_reading(parts, final, depth=few, deadline=deadline, blend=0.0))
+        stages.append(_reading(parts, final, depth=few, budget=budget, blend=0.0))
     return then(*stages)
 
 
-def _reading(
-    parts: Parts, reranker: Reranker, *, depth: int, deadline: Deadline | None, blend: float
-) -> Stage:
+def _budget(parts: Parts, options: SearchOptions, deadline: Deadline | None) -> Budget | None:
+    """What reranking may take, less what naming the found pages takes afterwards."""
+    if deadline is None:
+        return None
+    each_ms = parts.cost.ms_per_pair(NAMING, quantile=0.9) or 0.0
+    return Budget(deadline, parts.cost, size_of=parts.size_of, reserve_ms=each_ms * options.k)
+
+
+def _reading(parts: Parts, reranker: Reranker, *, depth: int, budget: Budget | None, blend: float) -> Stage:
     """One reranker over the top; a calibration of the library's other reranker is none of its business."""
     calibration = parts.calibration
     if parts.settings.final_reranker != "none" and calibration and not calibration.fits(reranker.fingerprint):
@@ -146,7 +156,7 @@ def _reading(
         reranker,
         parts.load,
         depth=depth,
-        budget=Budget(deadline, parts.cost, size_of=parts.size_of) if deadline else None,
+        budget=budget,
         blend=blend,
         calibration=calibration,
     )

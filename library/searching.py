@@ -14,7 +14,7 @@ from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
 from library.arms import VisualArm
-from library.build import Parts, Timings, pipeline
+from library.build import NAMING, Parts, Timings, pipeline
 from library.contents import page_words, picture
 from library.options import SearchOptions
 from library.results import Evidence, EvidenceCell, FoundPage, SearchResult
@@ -22,7 +22,7 @@ from library.sources import stem
 from library.stores import Stores
 from library.sync import catch_up
 from library.tables import DocumentRow, PageRow
-from rerank.budget import CostModel, size_class
+from rerank.budget import ANY_SIZE, CostModel, size_class
 from rerank.calibration import Calibration
 from rerank.reranker import Candidate, PageFeatures
 from retrieve.evidence import hottest
@@ -52,7 +52,11 @@ class Searcher:
         started, timings = time.perf_counter(), Timings()
         query = Query("q", checked(text), within=self.scope(options))
         answer = self.pipeline(options, timings, started=started)(Run.ask(query)).answers[0]
+        ranked = time.perf_counter()
         hits = tuple(found for hit in answer.hits if (found := self._found(hit, text)))
+        if answer.hits:
+            named_ms = (time.perf_counter() - ranked) * 1000.0
+            self.cost.observe(NAMING, ANY_SIZE, pairs=len(answer.hits), elapsed_ms=named_ms)
         timings["total"] = (time.perf_counter() - started) * 1000.0
         return SearchResult(
             query=text,

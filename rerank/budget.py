@@ -144,12 +144,14 @@ class Budget:
         cost: what pairs cost; the stage adds every batch that it runs.
         batch: pairs a batch at most; the deadline is never passed by more than one batch.
         size_of: the size class of a page (see `size_class`).
+        reserve_ms: what comes after the stage and must end before the deadline, too.
     """
 
     deadline: Deadline
     cost: CostModel = field(default_factory=CostModel)
     batch: int = 8
     size_of: Callable[[PageId], str] = _one_size
+    reserve_ms: float = 0.0
 
     def __post_init__(self) -> None:
         if self.batch < 1:

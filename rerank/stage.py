@@ -122,7 +122,8 @@ class _Reader:
         clock, logits = budget.deadline.clock, list[float]()
         started = clock()
         while len(logits) < len(pages):
-            left_ms = budget.deadline.budget_ms - spent_ms - (clock() - started) * 1000.0
+            spent_here_ms = (clock() - started) * 1000.0
+            left_ms = budget.deadline.budget_ms - budget.reserve_ms - spent_ms - spent_here_ms
             size, alike = _alike(pages[len(logits) : len(logits) + budget.batch], budget.size_of)
             batch = alike[: self._affordable(size, budget=budget, left_ms=left_ms)]
             if not batch:

@@ -10,7 +10,7 @@ from PIL import Image
 from domain.fingerprint import Fingerprint
 from domain.page import Hit, Query
 from domain.run import Answer, Run, marked
-from library.build import Parts, pipeline
+from library.build import NAMING, Parts, pipeline
 from library.options import SearchOptions
 from library.settings import Settings
 from rerank.budget import CostModel
@@ -107,7 +107,14 @@ def test_boosts_lift_documents_by_their_fields() -> None:
 def test_costs_are_learned_apart_by_the_size_of_pages() -> None:
     built = parts(size_of=lambda page: "large" if page.startswith("b") else "small")
     ask(built, budget_ms=60_000.0)
-    assert {key.split()[1] for key in json.loads(built.cost.to_json())} == {"small", "large"}
+    assert {key.split()[-1] for key in json.loads(built.cost.to_json())} == {"small", "large"}
+
+
+def test_naming_the_pages_is_taken_off_the_budget() -> None:
+    built = parts()
+    built.cost.observe(NAMING, "any", pairs=1, elapsed_ms=6_000.0)
+    assert ask(built, budget_ms=65_000.0, k=10).depth == 6
+    assert ask(built, budget_ms=59_000.0, k=10).depth == 0
 
 
 @pytest.mark.parametrize("name", ["boosts", "arm_weights"])

@@ -126,6 +126,13 @@ def test_each_query_of_a_run_has_the_budget_for_itself() -> None:
     assert [answer.depth for answer in answers] == [4, 4]
 
 
+def test_what_comes_after_the_stage_is_kept_free() -> None:
+    timed, cost = Timed(10.0), CostModel()
+    cost.observe(MODEL, "any", pairs=1, elapsed_ms=10.0)
+    budget = Budget(Deadline.after(61.0, clock=lambda: timed.now_s), cost, batch=4, reserve_ms=20.0)
+    assert rerank(timed, load, budget=budget)(TEN).answers[0].depth == 4
+
+
 def test_what_was_learned_survives_as_json() -> None:
     cost = CostModel()
     cost.observe(MODEL, "any", pairs=4, elapsed_ms=10.0)
