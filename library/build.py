@@ -116,7 +116,7 @@ def timed(name: str, stage: Stage, timings: Timings) -> Stage:
 def _second_stage(parts: Parts, options: SearchOptions, deadline: Deadline | None) -> Stage | None:
     settings = parts.settings
     depth = options.rerank if isinstance(options.rerank, int) else settings.rerank_depth
-    if options.rerank == "off" or not depth or settings.reranker == "none":
+    if options.rerank == "off" or not depth:
         return None
 
     def stage(run: Run) -> Run:

@@ -9,10 +9,9 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
+from training.colours import Colour, colour, ink, mixed
 from training.sample import Notes, Sample
 from training.texts import Context, odd_word
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(slots=True)
@@ -114,7 +113,7 @@ class Sheet:
         """A face, size and colour that can be told from the ground."""
         size = float(np.clip(self.typical * scale * self.rng.uniform(0.9, 1.1), 8.5, 34.0))
         writer = pymupdf.TextWriter(self.page.rect)
-        return Look(self.faces.draw(self.rng), size, _ink(self.rng, ground), writer)
+        return Look(self.faces.draw(self.rng), size, ink(self.rng, ground), writer)
 
     def lines(self, area: pymupdf.Rect, ground: Colour, scale: float = 1.0) -> None:
         """Fill an area with running text."""
@@ -199,8 +198,8 @@ class Sheet:
                 shape.draw_rect(pymupdf.Rect(min(x, x1), min(y, y1), max(x, x1) + 1, max(y, y1) + 1))
             else:
                 shape.draw_circle((x, y), rng.uniform(4, 60))
-            fill = _mixed(ground, _colour(rng), rng.uniform(0.05, 0.25)) if rng.random() < 0.5 else None
-            shape.finish(color=_colour(rng), fill=fill, width=rng.uniform(0.3, 2))
+            fill = mixed(ground, colour(rng), rng.uniform(0.05, 0.25)) if rng.random() < 0.5 else None
+            shape.finish(color=colour(rng), fill=fill, width=rng.uniform(0.3, 2))
         shape.commit()
         self._labels(area, ground)
 
@@ -259,12 +258,12 @@ def typeset(
         sharpness: pixels rendered a pixel of the sample; the image comes back that much larger.
     """
     sheet = Sheet(rng, faces, source, size)
-    ground: Colour = (1, 1, 1) if rng.random() < 0.7 else _colour(rng)
+    ground: Colour = (1, 1, 1) if rng.random() < 0.7 else colour(rng)
     sheet.page.draw_rect(sheet.page.rect, color=None, fill=ground)
     for area in _split(rng, pymupdf.Rect(4, 4, size[0] - 4, size[1] - 4), depth=rng.randint(0, 3)):
         below = ground
         if rng.random() < 0.12:
-            below = _colour(rng)
+            below = colour(rng)
             sheet.page.draw_rect(area, color=None, fill=below)
         draw = rng.choices([sheet.lines, sheet.table, sheet.chart], [0.55, 0.3, 0.15])[0]
         if draw == sheet.lines:
@@ -291,26 +290,3 @@ def _split(rng: random.Random, area: pymupdf.Rect, *, depth: int) -> list[pymupd
             pymupdf.Rect(area.x0, cut + gap / 2, area.x1, area.y1),
         )
     return [part for half in halves for part in _split(rng, half, depth=depth - 1)]
-
-
-def _colour(rng: random.Random) -> Colour:
-    return (rng.random(), rng.random(), rng.random())
-
-
-def _mixed(first: Colour, second: Colour, share: float) -> Colour:
-    r, g, b = ((1 - share) * x + share * y for x, y in zip(first, second, strict=True))
-    return (r, g, b)
-
-
-def _light(colour: Colour) -> float:
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-
-
-def _ink(rng: random.Random, ground: Colour) -> Colour:
-    if _light(ground) > 0.6 and rng.random() < 0.6:
-        return (0, 0, 0)
-    for _ in range(20):
-        ink = _colour(rng)
-        if abs(_light(ink) - _light(ground)) > 0.35:
-            return ink
-    return (0, 0, 0) if _light(ground) > 0.5 else (1, 1, 1)

@@ -19,7 +19,9 @@ from service.app import create
 from service.settings import ServiceSettings
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 0.6, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
-WITHOUT_MODELS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, dpi=50)
+WITHOUT_MODELS = Settings(
+    encoder="colour", reranker="none", arms=("visual", "lexical"), blend=0.0, workers=1, dpi=50
+)
 
 
 def pdf(*pages: tuple[str, str], title: str = "") -> bytes:
