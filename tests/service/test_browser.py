@@ -13,9 +13,6 @@ from tests.service.samples import WITHOUT_MODELS, LatePages, pdf, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.service, pytest.mark.slow]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-extensions"]
-unproven = pytest.mark.skip(
-    reason="not yet seen to pass since the page's last change; run it and lift this mark"
-)
 SERIOUS = {"serious", "critical"}
 PATIENCE_MS = 120_000  # a slow machine is no failure
 expect.set_options(timeout=PATIENCE_MS)
@@ -92,7 +89,6 @@ def test_what_is_no_pdf_is_said_by_name(page: Page, site: str, tmp_path: Path) -
     expect(page.locator(".drop-state")).to_contain_text("notes.pdf is no PDF")
 
 
-@unproven
 def test_results_come_first_unranked_then_reranked_and_each_state_has_a_link(page: Page, site: str) -> None:
     page.goto(f"{site}/search?collection=demo")
     asked: list[str] = []
@@ -111,7 +107,6 @@ def test_results_come_first_unranked_then_reranked_and_each_state_has_a_link(pag
     assert "group=document" in page.url
 
 
-@unproven
 def test_search_works_without_scripts(browser: Browser, site: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     context.set_default_timeout(PATIENCE_MS)
@@ -126,7 +121,6 @@ def test_search_works_without_scripts(browser: Browser, site: str) -> None:
     context.close()
 
 
-@unproven
 def test_results_are_walked_and_opened_by_keyboard(page: Page, site: str) -> None:
     page.goto(f"{site}/search?q=blue&rerank=off&collection=demo")
     page.keyboard.press("j")
@@ -145,7 +139,6 @@ def test_results_are_walked_and_opened_by_keyboard(page: Page, site: str) -> Non
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-@unproven
 def test_the_viewer_turns_zooms_and_shows_evidence_by_key(page: Page, site: str) -> None:
     page.goto(f"{site}/search?q=blue&rerank=off&collection=demo")
     page.locator(".hit h3 a").first.click()
@@ -163,7 +156,6 @@ def test_the_viewer_turns_zooms_and_shows_evidence_by_key(page: Page, site: str)
     page.wait_for_url(lambda url: "why" not in url)
 
 
-@unproven
 def test_a_document_is_removed_only_after_a_second_step(page: Page, site: str, tmp_path: Path) -> None:
     path = tmp_path / "old.pdf"
     path.write_bytes(pdf(("red", "old")))
@@ -179,7 +171,6 @@ def test_a_document_is_removed_only_after_a_second_step(page: Page, site: str, t
     expect(page.get_by_text("No documents yet.")).to_be_visible()
 
 
-@unproven
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280, 3840])
 def test_axe_finds_nothing_serious_and_nothing_sticks_out(
