@@ -1,5 +1,6 @@
 """Asking a library: from a question to found pages, with what every stage said of them."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.errors import NotFoundError, UsageError
+from domain.errors import NotFoundError, StoreError, UsageError
 from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
@@ -27,6 +28,8 @@ from rerank.calibration import Calibration
 from rerank.reranker import Candidate, PageFeatures
 from retrieve.evidence import hottest
 from retrieve.snippet import snippet
+
+log = logging.getLogger(__name__)
 
 COSTS = "costs.json"
 CALIBRATION = "calibration.json"
@@ -132,7 +135,11 @@ class Searcher:
         vectors = visual.vectors(page)
         query = visual.encoder.queries([checked(text)])[0]
         spots = hottest(query, vectors) if vectors is not None and vectors.boxes is not None else ()
-        cells = tuple(EvidenceCell(spot.box, spot.token, spot.similarity) for spot in spots)
+        cells = tuple(
+            EvidenceCell(spot.box, spot.token, spot.similarity)
+            for spot in spots
+            if spot.box.x1 > spot.box.x0 and spot.box.y1 > spot.box.y0  # a floor vector looks nowhere
+        )
         return Evidence(page, text, cells, snippet(page_words(self.stores, row).text, text))
 
     def calibration(self) -> Calibration | None:
@@ -201,7 +208,11 @@ def checked(text: str) -> str:
 def load_costs(directory: Path) -> CostModel:
     """What pairs cost, as learned in earlier searches."""
     path = directory / COSTS
-    return CostModel.from_json(path.read_text()) if path.exists() else CostModel()
+    try:
+        return CostModel.from_json(path.read_text()) if path.exists() else CostModel()
+    except StoreError as error:
+        log.warning("%s", error)
+        return CostModel()
 
 
 def save_costs(directory: Path, cost: CostModel) -> None:

@@ -71,3 +71,10 @@ def test_a_lost_original_is_named(tmp_path: Path, settings: Settings, rainbow: P
     with Library.open(place) as library:
         assert library.verify(repair=True).lost == ("rainbow.pdf",)
         assert library.search("red", VISUAL).hits[0].page == 1
+
+
+def test_damaged_costs_are_learned_again(tmp_path: Path, settings: Settings, rainbow: Path) -> None:
+    place = filled(tmp_path, settings, rainbow)
+    (place / "costs.json").write_text("{not json")
+    with Library.open(place) as library:
+        assert library.search("red", VISUAL).hits[0].page == 1
