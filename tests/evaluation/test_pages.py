@@ -240,7 +240,7 @@ def test_the_cache_is_named_by_the_documents_and_what_made_their_vectors(benchma
 
 def test_both_stages_are_measured_and_the_step_between_them_is_counted(indexed, benchmark_folder, contrary):
     source = verbs.Source(benchmark_folder, library=indexed[0])
-    verdict = verbs.pages(source, Plan(), verbs.Outputs(), settings=SETTINGS | contrary)
+    verdict = verbs.pages(source, Plan(), verbs.Outputs(), settings=SETTINGS | contrary | {"blend": 0.0})
     report = verdict.outcome.report
     assert [stage.name for stage in report.stages] == ["first stage", "pipeline"]
     assert report.provenance.reranker["model"] == "contrary"
