@@ -77,6 +77,15 @@ def _read(name: str, queries: Path, qrels: Path, pdfs: Mapping[str, Path]) -> Fi
     return Files(name, queries, qrels, questions, judgements, pdfs, hashes, problems, whole.hexdigest()[:16])
 
 
+def check(files: Files, *, bound: bool = False, allow_missing: bool = False) -> None:
+    """Refuse what can be seen to be wrong before any document is opened.
+
+    Raises:
+        UsageError: something is wrong; each finding with its file and line.
+    """
+    resolve(files, dict.fromkeys(files.pdfs), bound=bound, allow_missing=allow_missing)
+
+
 def resolve(
     files: Files,
     pages: Mapping[str, int | None],

@@ -1,8 +1,10 @@
 """Does the map of a query over a page point at the evidence? Scored where a benchmark gives boxes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -14,71 +16,112 @@ from evaluation.report import Grounding
 from evaluation.statistics import figure
 from library.results import Evidence
 
+_EVERYWHERE: Final = Box(0.0, 0.0, 1.0, 1.0)
+
 
 class Maps(Protocol):
     """What of a library is scored."""
 
-    def evidence(self, page_id: PageId, query: str) -> Evidence:
-        """Where on a page a query was answered, hottest first."""
+    def evidence(self, page_id: PageId, query: str, *, limit: int | None = ...) -> Evidence:
+        """Where on a page a query was answered, hottest first; None is the whole map."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A question's text, a page that answers it, and where on the page: boxes as fractions of it."""
+
+    text: str
+    page: PageId
+    gold: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """What was measured on each page with a map, and on how many there was none.
+
+    Attributes:
+        hit: 1 where the hottest cell has its centre in a gold box, else 0.
+        overlap: intersection over union of the hottest cells with the gold boxes.
+        chance: the share of the page that the gold boxes cover.
+        left_out: pages without a map.
+    """
+
+    hit: tuple[float, ...] = ()
+    overlap: tuple[float, ...] = ()
+    chance: tuple[float, ...] = ()
+    left_out: int = 0
+
+    @classmethod
+    def joined(cls, parts: Iterable["Pointed"]) -> "Pointed":
+        """Several measurements as one."""
+        found = list(parts)
+        return cls(
+            tuple(chain.from_iterable(part.hit for part in found)),
+            tuple(chain.from_iterable(part.overlap for part in found)),
+            tuple(chain.from_iterable(part.chance for part in found)),
+            sum(part.left_out for part in found),
+        )
 
 
 def ground(
     library: Maps,
-    questions: Sequence[Question],
-    qrels: Qrels,
+    aims: Iterable[Aim],
     *,
-    corpus: Corpus,
-    ready: frozenset[PageId],
+    ready: Callable[[PageId], bool] = lambda _: True,
     tick: Callable[[str], None] = lambda _: None,
-) -> Grounding | None:
-    """Score the map of every question over each of its relevant pages that has gold boxes.
+) -> Pointed:
+    """Score the map of a question over each page that answers it.
 
     Args:
         library: gives the maps.
-        questions: with their boxes.
-        qrels: which pages are relevant; boxes on other pages are left aside.
-        corpus: names the pages.
-        ready: pages that have vectors; a page that failed to index counts as one without a map.
+        aims: what to score.
+        ready: whether a page has vectors; one that failed to index counts as one without a map.
         tick: called with `grounding` after each page.
-
-    Returns:
-        The figures, or None where no question has boxes.
     """
-    pointing: list[float] = []
+    hits: list[float] = []
     overlaps: list[float] = []
     chances: list[float] = []
     left_out = 0
-    for question, page, gold in _tasks(questions, qrels, corpus):
-        name = corpus.page(page)
-        cells = [c.box for c in library.evidence(name, question.text).cells] if name in ready else []
+    for aim in aims:
+        cells = _cells(library, aim) if ready(aim.page) else []
         tick("grounding")
         if not cells:
             left_out += 1
             continue
-        pointing.append(float(points_at(cells[0], gold)))
-        overlaps.append(overlap(equal_area(cells, gold), gold))
-        chances.append(area(gold))
-    if not pointing and not left_out:
+        hits.append(float(points_at(cells[0], aim.gold)))
+        overlaps.append(overlap(equal_area(cells, aim.gold), aim.gold))
+        chances.append(area(aim.gold))
+    return Pointed(tuple(hits), tuple(overlaps), tuple(chances), left_out)
+
+
+def _cells(library: Maps, aim: Aim) -> list[Box]:
+    """The whole map, hottest first, without the words of a prompt, which look at no place."""
+    found = library.evidence(aim.page, aim.text, limit=None).cells
+    return [cell.box for cell in found if cell.box != _EVERYWHERE]
+
+
+def figures(pointed: Pointed) -> Grounding | None:
+    """The figures of a report; None where there was nothing to score."""
+    if not pointed.hit and not pointed.left_out:
         return None
     return Grounding(
-        pages=len(pointing),
-        left_out=left_out,
-        pointing=figure(np.array(pointing)),
-        overlap=figure(np.array(overlaps)),
-        chance=float(np.mean(chances)) if chances else 0.0,
+        pages=len(pointed.hit),
+        left_out=pointed.left_out,
+        pointing=figure(np.array(pointed.hit)),
+        overlap=figure(np.array(pointed.overlap)),
+        chance=float(np.mean(pointed.chance)) if pointed.chance else 0.0,
     )
 
 
-def _tasks(
-    questions: Sequence[Question], qrels: Qrels, corpus: Corpus
-) -> list[tuple[Question, str, list[Box]]]:
-    tasks = []
-    for question in questions:
-        for page, boxes in _by_page(question, corpus).items():
-            if qrels[question.id].get(page, 0) > 0:
-                tasks.append((question, page, boxes))
-    return tasks
+def aims(questions: Sequence[Question], qrels: Qrels, corpus: Corpus) -> list[Aim]:
+    """The relevant pages for which questions carry boxes; boxes on other pages are left aside."""
+    return [
+        Aim(question.text, corpus.page(name), tuple(boxes))
+        for question in questions
+        for name, boxes in _by_page(question, corpus).items()
+        if qrels[question.id].get(name, 0) > 0
+    ]
 
 
 def _by_page(question: Question, corpus: Corpus) -> Mapping[str, list[Box]]:

@@ -98,6 +98,9 @@ def covers(box: Box, x: float, y: float) -> bool:
     return box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1
 
 
+_GRID: Final = 200
+
+
 def points_at(hottest: Box, gold: Sequence[Box]) -> bool:
     """The pointing game: the centre of the hottest cell lies in a gold box.
 
@@ -107,7 +110,7 @@ def points_at(hottest: Box, gold: Sequence[Box]) -> bool:
     return any(covers(box, x, y) for box in gold)
 
 
-def overlap(found: Sequence[Box], gold: Sequence[Box], *, grid: int = 200) -> float:
+def overlap(found: Sequence[Box], gold: Sequence[Box], *, grid: int = _GRID) -> float:
     """Intersection over union of two sets of boxes, each taken as the area that its boxes cover together.
 
     Args:
@@ -123,7 +126,7 @@ def overlap(found: Sequence[Box], gold: Sequence[Box], *, grid: int = 200) -> fl
     return int(np.count_nonzero(a & b)) / union if union else 0.0
 
 
-def area(boxes: Sequence[Box], *, grid: int = 200) -> float:
+def area(boxes: Sequence[Box], *, grid: int = _GRID) -> float:
     """The share of the page, in [0, 1], that boxes cover together."""
     return float(_drawn(boxes, grid).mean())
 
@@ -139,9 +142,11 @@ def equal_area(cells: Sequence[Box], gold: Sequence[Box]) -> list[Box]:
         gold: the boxes that set the area.
     """
     wanted, taken = area(gold), list[Box]()
+    covered = np.zeros((_GRID, _GRID), dtype=np.bool_)
     for cell in cells:
         taken.append(cell)
-        if area(taken) >= wanted:
+        covered |= _drawn([cell], _GRID)
+        if covered.mean() >= wanted:
             break
     return taken
 

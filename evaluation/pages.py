@@ -9,11 +9,11 @@ from domain.fingerprint import Fingerprint
 from domain.page import Query
 from evaluation import provenance
 from evaluation.assess import assess
-from evaluation.folder import Benchmark, Files, resolve
+from evaluation.folder import Benchmark, Files, check, resolve
 from evaluation.gallery import Case, worst
-from evaluation.grounding import ground
+from evaluation.grounding import Pointed, aims, figures, ground
 from evaluation.placing import Placed, accepted, place, size_bytes, stored
-from evaluation.questions import Question
+from evaluation.questions import Qrels, Question
 from evaluation.rank import Ranking, configurations, rank
 from evaluation.report import Costs, Provenance, Report
 from evaluation.slices import Group, groups
@@ -44,12 +44,26 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A report, the rankings behind it, the worst questions with pictures, and what could not be indexed."""
+    """A report and what is behind it.
+
+    Attributes:
+        rankings: of each stage.
+        cases: the worst questions with pictures.
+        failed: what could not be indexed.
+        qrels: the judgements, under the names that the rankings bear.
+        groups: the slices, by places in the report's questions.
+        pointed: what grounding measured on each page.
+        embedded: pages that were embedded now.
+    """
 
     report: Report
     rankings: tuple[Ranking, ...]
     cases: tuple[Case, ...]
     failed: tuple[FailedInput, ...]
+    qrels: Qrels
+    groups: tuple[Group, ...]
+    pointed: Pointed
+    embedded: int
 
     @property
     def partial(self) -> bool:
@@ -66,10 +80,9 @@ def evaluate_folder(library: Library, files: Files, plan: Plan) -> Outcome:
         UsageError: something is wrong with the files; names file and line.
     """
     start = time.monotonic()
-    options = {"bound": plan.bound, "allow_missing": plan.allow_missing}
-    resolve(files, dict.fromkeys(files.pdfs), **options)
+    check(files, bound=plan.bound, allow_missing=plan.allow_missing)
     job_id, pages = accepted(library, files)
-    benchmark = resolve(files, pages, **options)
+    benchmark = resolve(files, pages, bound=plan.bound, allow_missing=plan.allow_missing)
     placed = place(library, files, job_id, progress=plan.embedding)
     return _evaluated(library, files, benchmark, placed=placed, plan=plan, start=start)
 
@@ -93,7 +106,11 @@ def _evaluated(
     qrels = corpus.canonical(benchmark.qrels)
     questions = benchmark.questions
     rankings = _ranked(library, questions, placed, plan)
-    found = assess(qrels, [q.id for q in questions], rankings, groups=_groups(questions, placed, qrels))
+    slices = _groups(questions, placed, qrels)
+    found = assess(qrels, [q.id for q in questions], rankings, groups=slices)
+    goals = aims(questions, qrels, corpus)
+    blind = bool(goals) and "visual" not in library.settings.arms
+    pointed = ground(library, goals if not blind else (), ready=placed.ready.__contains__, tick=plan.asking)
     report = Report(
         title=f"{files.name}{', within the document' if plan.bound else ''}",
         provenance=provenance_of(
@@ -109,13 +126,22 @@ def _evaluated(
         costs=costs(library, placed),
         queries=tuple(q.id for q in questions),
         scores=found.scores,
-        grounding=ground(library, questions, qrels, corpus=corpus, ready=placed.ready, tick=plan.asking),
+        grounding=figures(pointed),
         left_out=benchmark.left_out,
-        notes=tuple(f"{len(placed.failed)} files or pages could not be indexed" for _ in placed.failed[:1]),
+        notes=_notes(placed, blind=blind),
     )
     values = found.scores[report.pipeline.name]["nDCG@10"]
     cases = worst(library, corpus, questions=questions, qrels=qrels, run=rankings[-1].run, values=values)
-    return Outcome(report, rankings, cases, placed.failed)
+    return Outcome(report, rankings, cases, placed.failed, qrels, slices, pointed, placed.embedded)
+
+
+def _notes(placed: Placed, *, blind: bool) -> tuple[str, ...]:
+    notes = []
+    if placed.failed:
+        notes.append(f"{len(placed.failed)} files or pages could not be indexed")
+    if blind:
+        notes.append("grounding was not measured: this library has no visual arm")
+    return tuple(notes)
 
 
 def _ranked(

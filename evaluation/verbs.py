@@ -1,8 +1,9 @@
 """What `recto evaluate` does, without a terminal: from options to files and an exit code."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,10 @@ from domain.errors import UsageError
 from evaluation import html, markdown, report
 from evaluation.compare import Comparison, check, compare, regressions
 from evaluation.folder import Files, read_files, read_folder
+from evaluation.folder import check as check_files
 from evaluation.pages import Outcome, Plan, evaluate_collection, evaluate_folder
 from evaluation.report import Report
+from evaluation.suite import distinct, joined, revision, title
 from evaluation.trec import write_run
 from library.library import Library
 from library.settings import Settings, default_directory
@@ -45,11 +48,12 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an evaluation ended."""
+    """How an evaluation ended; `parts` are those of each benchmark where there were several."""
 
     outcome: Outcome
     regressed: tuple[Comparison, ...]
     code: int
+    parts: tuple["Verdict", ...] = ()
 
 
 def pages(
@@ -67,17 +71,59 @@ def pages(
         UsageError: the files are wrong, or the baseline is of other data.
     """
     files = _files(source)
-    baseline = _baseline(outputs.baseline, files, bound=plan.bound)
-    changes = {name: value for name, value in (settings or {}).items() if value is not None}
+    baseline = _baseline(outputs.baseline, _data(files, plan), files.revision)
+    outcome = _outcome(source, files, plan, settings or {})
+    write(outcome, outputs)
+    return _verdict(outcome, baseline)
+
+
+def suite(
+    sources: Sequence[Source],
+    plan: Plan,
+    outputs: Outputs,
+    *,
+    settings: Mapping[str, Any | None] | None = None,
+) -> Verdict:
+    """Evaluate several folders with one configuration, and all their questions together.
+
+    The report of each lies in a folder of its name within that of the whole, as soon as it is done.
+
+    Args:
+        sources: folders of one's own questions, of different names; all are checked before anything runs.
+        plan: how to evaluate.
+        outputs: of the whole; the baseline is a report over the same folders in the same order.
+        settings: settings that differ, as for `pages`.
+
+    Raises:
+        UsageError: the files are wrong, or the baseline is of other data.
+    """
+    start = time.monotonic()
+    everything = [_files(source) for source in sources]
+    distinct(everything)
+    for files in everything:
+        check_files(files, bound=plan.bound, allow_missing=plan.allow_missing)
+    data = title([_data(files, plan) for files in everything])
+    baseline = _baseline(outputs.baseline, data, revision([files.revision for files in everything]))
+    outcomes = []
+    for source, files in zip(sources, everything, strict=True):
+        outcomes.append(_outcome(source, files, plan, settings or {}))
+        write(outcomes[-1], Outputs(report=outputs.report / files.name if outputs.report else None))
+    whole = joined(outcomes, seconds=time.monotonic() - start)
+    write(whole, outputs)
+    return replace(_verdict(whole, baseline), parts=tuple(_verdict(one, None) for one in outcomes))
+
+
+def _outcome(source: Source, files: Files, plan: Plan, settings: Mapping[str, Any | None]) -> Outcome:
+    changes = {name: value for name, value in settings.items() if value is not None}
     with _opened(source, files, changes) as library:
         if source.collection is None:
-            outcome = evaluate_folder(library, files, plan)
-        else:
-            outcome = evaluate_collection(library, source.collection, files, plan)
-    write(outcome, outputs)
+            return evaluate_folder(library, files, plan)
+        return evaluate_collection(library, source.collection, files, plan)
+
+
+def _verdict(outcome: Outcome, baseline: Report | None) -> Verdict:
     regressed = regressions(baseline, outcome.report) if baseline else ()
-    code = FAILED if regressed else PARTLY if outcome.partial else DONE
-    return Verdict(outcome, regressed, code)
+    return Verdict(outcome, regressed, FAILED if regressed else PARTLY if outcome.partial else DONE)
 
 
 def write(outcome: Outcome, outputs: Outputs) -> None:
@@ -133,6 +179,7 @@ def summary(verdict: Verdict, outputs: Outputs) -> dict[str, Any]:
         "run": str(outputs.run) if outputs.run else None,
         "report": str(outputs.report) if outputs.report else None,
         "seconds": round(found.provenance.seconds, 3),
+        **({"parts": [summary(part, Outputs()) for part in verdict.parts]} if verdict.parts else {}),
     }
 
 
@@ -169,6 +216,7 @@ def settings_key(settings: Settings) -> str:
     """Sixteen hex digits of the settings that change pages or vectors."""
     made_by = (
         settings.encoder,
+        sorted(settings.encoder_options.items()),
         settings.dpi,
         settings.max_pixels,
         settings.max_visual_tokens,
@@ -186,12 +234,15 @@ def _files(source: Source) -> Files:
     raise UsageError("give either a folder of one's own questions, or both --collection and --queries")
 
 
-def _baseline(path: Path | None, files: Files, *, bound: bool) -> Report | None:
+def _data(files: Files, plan: Plan) -> str:
+    return f"{files.name}/within-document" if plan.bound else files.name
+
+
+def _baseline(path: Path | None, data: str, revision: str) -> Report | None:
     if path is None:
         return None
     baseline = report.load(path)
-    data = f"{files.name}/within-document" if bound else files.name
-    check(baseline.provenance, data, files.revision)
+    check(baseline.provenance, data, revision)
     return baseline
 
 

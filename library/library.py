@@ -248,9 +248,9 @@ class Library:
         """The document ids that these options allow; None is all."""
         return self._searcher.scope(options)
 
-    def evidence(self, page_id: PageId, query: str) -> Evidence:
-        """Where on a page a question finds its answer."""
-        return self._searcher.evidence(page_id, query)
+    def evidence(self, page_id: PageId, query: str, *, limit: int | None = 12) -> Evidence:
+        """Where on a page a question finds its answer; `limit` places at most, None for the whole map."""
+        return self._searcher.evidence(page_id, query, limit=limit)
 
     def job(self, job_id: str) -> Job:
         """A job as it stands; NotFoundError where there is none."""

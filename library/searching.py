@@ -121,8 +121,8 @@ class Searcher:
             features=partial(self._features, page),
         )
 
-    def evidence(self, page: PageId, text: str) -> Evidence:
-        """Where on a page the question found its answer.
+    def evidence(self, page: PageId, text: str, *, limit: int | None = 12) -> Evidence:
+        """Where on a page the question found its answer; `limit` places at most, None for the whole map.
 
         Raises:
             NotFoundError: there is no such page.
@@ -134,7 +134,7 @@ class Searcher:
             raise UsageError("this library has no visual arm, so that nothing says where a page answers")
         vectors = visual.vectors(page)
         query = visual.encoder.queries([checked(text)])[0]
-        spots = hottest(query, vectors) if vectors is not None and vectors.boxes is not None else ()
+        spots = hottest(query, vectors, limit=limit) if vectors is not None else ()
         cells = tuple(
             EvidenceCell(spot.box, spot.token, spot.similarity)
             for spot in spots

@@ -36,8 +36,9 @@ def part(name: str) -> Any:
 
 @app.command("pages")
 def pages(
-    directory: Annotated[
-        Path | None, typer.Argument(help="A folder with pdfs/, queries.jsonl and qrels.tsv.")
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(help="A folder with pdfs/, queries.jsonl and qrels.tsv; several give one report."),
     ] = None,
     collection: Annotated[str | None, typer.Option(help="Ask a stored collection instead.")] = None,
     queries: Annotated[Path | None, typer.Option(help="The questions about --collection.")] = None,
@@ -66,7 +67,8 @@ def pages(
     with reported():
         verbs = part("verbs")
         stored = library_directory(library) if collection is not None else library
-        source = verbs.Source(directory, collection, queries, qrels, stored)
+        folders: list[Path | None] = [*directories] if directories else [None]
+        sources = [verbs.Source(folder, collection, queries, qrels, stored) for folder in folders]
         outputs = verbs.Outputs(run, report, baseline)
         with Bars(quiet=as_json) as bars:
             plan = verbs.Plan(
@@ -77,7 +79,10 @@ def pages(
                 asking=bars.tick,
             )
             chosen = {"encoder": encoder, "reranker": reranker}
-            verdict = verbs.pages(source, plan, outputs, settings=chosen)
+            if len(sources) > 1:
+                verdict = verbs.suite(sources, plan, outputs, settings=chosen)
+            else:
+                verdict = verbs.pages(sources[0], plan, outputs, settings=chosen)
         if as_json:
             print_json(verbs.summary(verdict, outputs))
         else:
@@ -174,6 +179,9 @@ def _told(verdict: Any) -> None:
         markdown.lifts(found),
         markdown.grounding(found),
     ]
+    if verdict.parts:
+        tables.insert(0, markdown.overview([part.outcome.report for part in verdict.parts]))
+        tables.append(f"{found.provenance.seconds:.0f} s in all")
     typer.echo("\n\n".join(table for table in tables if table))
     for failure in verdict.outcome.failed:
         typer.echo(f"not indexed: {failure.path}: {failure.failure.message}", err=True)

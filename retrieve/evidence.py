@@ -32,7 +32,7 @@ def similarities(query: Vectors, page: Vectors) -> NDArray[np.float32]:
     return product
 
 
-def hottest(query: Vectors, page: Vectors, *, limit: int = 12) -> tuple[Spot, ...]:
+def hottest(query: Vectors, page: Vectors, *, limit: int | None = 12) -> tuple[Spot, ...]:
     """The places that answered, best first; none where the encoder cannot say where a vector looks.
 
     A place is ranked by its token's weight times its similarity, so that a word that hardly counts does
@@ -41,7 +41,7 @@ def hottest(query: Vectors, page: Vectors, *, limit: int = 12) -> tuple[Spot, ..
     Args:
         query: labels name the tokens; without them a token is called by its number, from 1.
         page: must carry boxes.
-        limit: how many places at most.
+        limit: how many places at most; None for all.
     """
     if page.boxes is None or not len(page.rows):
         return ()

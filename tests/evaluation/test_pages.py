@@ -109,7 +109,7 @@ def test_the_run_is_in_the_order_that_search_serves(indexed):
 
 def test_grounding_and_slices_come_from_the_questions(indexed):
     found = indexed[2].outcome.report
-    assert (found.grounding.pages, found.grounding.pointing.mean) == (1, 1)
+    assert (found.grounding.pages, found.grounding.left_out) == (0, 1)  # this encoder looks at whole pages
     assert {(s.field, s.value) for s in found.slices} == {
         ("doc", "a"),
         ("doc", "b"),
@@ -295,3 +295,10 @@ def test_a_wrong_line_of_a_log_is_named_and_nothing_is_written(indexed, tmp_path
     ):
         export(library, log, tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
+
+
+def test_boxes_without_a_visual_arm_are_no_error_and_said_to_be_unmeasured(benchmark_folder, tmp_path):
+    source = verbs.Source(benchmark_folder, library=tmp_path / "library")
+    verdict = verbs.pages(source, Plan(), verbs.Outputs(), settings={**SETTINGS, "arms": ["lexical"]})
+    assert verdict.outcome.report.grounding is None
+    assert verdict.outcome.report.notes == ("grounding was not measured: this library has no visual arm",)

@@ -15,7 +15,8 @@ from evaluation import html, markdown, report
 from evaluation.compare import compare, regressions
 from evaluation.corpus import Corpus
 from evaluation.gallery import worst
-from evaluation.grounding import fraction, ground
+from evaluation.grounding import Aim, aims, fraction, ground
+from evaluation.grounding import figures as grounded
 from evaluation.measures import equal_area
 from evaluation.plots import plots
 from evaluation.questions import GoldBox, Question
@@ -30,7 +31,7 @@ class Shown:
             raise StoreError("the picture is damaged; run `recto verify --repair`")
         return Picture()
 
-    def evidence(self, page_id, query):
+    def evidence(self, page_id, query, *, limit=12):
         box = Box(0.5, 0.5, 1, 1) if query == "below" else Box(0, 0, 0.5, 0.5)
         cells = () if query == "dark" else (EvidenceCell(box, "word", 0.9),)
         return Evidence(page_id, query, cells, "")
@@ -194,7 +195,7 @@ def test_grounding_scores_the_hottest_cell_and_counts_pages_without_a_map():
     ]
     qrels = {f"q{i}": {"b#0" if text == "not indexed" else "a#0": 1} for i, text in enumerate(texts)}
     corpus = Corpus.of({"a": "doc", "b": "other"})
-    found = ground(Shown(), questions, qrels, corpus=corpus, ready=frozenset({"doc/0001"}))
+    found = grounded(ground(Shown(), aims(questions, qrels, corpus), ready={"doc/0001"}.__contains__))
     assert (found.pages, found.left_out) == (2, 2)
     assert found.pointing.mean == 0.5
     assert found.overlap.mean == pytest.approx(0.5, abs=0.01)
@@ -204,7 +205,8 @@ def test_grounding_scores_the_hottest_cell_and_counts_pages_without_a_map():
 def test_boxes_on_pages_that_are_not_relevant_are_left_aside():
     question = Question("q0", "above", "a", {}, (GoldBox(1, 10, 10, 0, 0, 5, 5),))
     corpus = Corpus.of({"a": "doc"})
-    assert ground(Shown(), [question], {"q0": {"a#0": 1}}, corpus=corpus, ready=frozenset()) is None
+    assert aims([question], {"q0": {"a#0": 1}}, corpus) == []
+    assert grounded(ground(Shown(), [])) is None
 
 
 def test_a_box_in_points_becomes_a_fraction_whichever_corner_came_first():
@@ -215,3 +217,16 @@ def test_the_hottest_cells_are_taken_until_they_cover_the_gold_area():
     cells = [Box(0, 0, 0.1, 1), Box(0.1, 0, 0.2, 1), Box(0.2, 0, 0.3, 1)]
     assert equal_area(cells, [Box(0, 0, 0.2, 1)]) == cells[:2]
     assert equal_area(cells, [Box(0, 0, 1, 1)]) == cells
+
+
+def test_the_words_of_a_prompt_point_nowhere():
+    class Prompted:
+        def evidence(self, page_id, query, *, limit=12):
+            cells = [
+                EvidenceCell(Box(0, 0, 1, 1), "describe", 0.9),
+                EvidenceCell(Box(0, 0, 0.2, 0.2), "x", 0.5),
+            ]
+            return Evidence(page_id, query, tuple(cells), "")
+
+    found = ground(Prompted(), [Aim("x", "doc/0001", (Box(0.8, 0.8, 1, 1),))])
+    assert (found.hit, found.overlap) == ((0.0,), (0.0,))
