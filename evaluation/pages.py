@@ -1,5 +1,6 @@
 """One's own questions through the pipeline that is served, from files to report."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +23,8 @@ from library.options import SearchOptions
 from library.results import FailedInput, Progress
 
 DEPTH = 100
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def evaluate_folder(library: Library, files: Files, plan: Plan) -> Outcome:
     """
     start = time.monotonic()
     check(files, bound=plan.bound, allow_missing=plan.allow_missing)
+    _opened(library, plan)
     job_id, pages = accepted(library, files)
     benchmark = resolve(files, pages, bound=plan.bound, allow_missing=plan.allow_missing)
     placed = place(library, files, job_id, progress=plan.embedding)
@@ -97,6 +101,14 @@ def evaluate_collection(library: Library, collection: str, files: Files, plan: P
     placed = stored(library, collection)
     benchmark = resolve(files, placed.pages, bound=plan.bound, allow_missing=plan.allow_missing)
     return _evaluated(library, files, benchmark, placed=placed, plan=plan, start=start)
+
+
+def _opened(library: Library, plan: Plan) -> None:
+    """Load the models, so that one that cannot be loaded is named before hours of embedding, not after."""
+    arms = plan.options.arms or library.settings.arms
+    encoder = library.encoder.name if "visual" in arms else "no encoder"
+    reranker = library.reranker if plan.options.rerank not in {"off", 0} else None
+    _log.info("evaluating %s and %s", encoder, reranker.name if reranker else "no reranker")
 
 
 def _evaluated(

@@ -302,3 +302,12 @@ def test_boxes_without_a_visual_arm_are_no_error_and_said_to_be_unmeasured(bench
     verdict = verbs.pages(source, Plan(), verbs.Outputs(), settings={**SETTINGS, "arms": ["lexical"]})
     assert verdict.outcome.report.grounding is None
     assert verdict.outcome.report.notes == ("grounding was not measured: this library has no visual arm",)
+
+
+def test_a_reranker_that_cannot_be_loaded_is_named_before_anything_is_embedded(benchmark_folder, tmp_path):
+    source = verbs.Source(benchmark_folder, library=tmp_path / "library")
+    chosen = {**SETTINGS, "reranker": str(tmp_path / "nothing here")}
+    with pytest.raises(RectoError, match="nothing here"):
+        verbs.pages(source, Plan(embedding=pytest.fail), verbs.Outputs(), settings=chosen)
+    with Library.open(source.library) as library:
+        assert library.documents() == ()
