@@ -1,6 +1,5 @@
 """ViDoRe through mteb 2: the served pipeline and its first stage, with result files, runs and reports."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,18 +12,20 @@ from mteb.cache import ResultCache
 
 from evaluation import html, markdown, report
 from evaluation.assess import assess
-from evaluation.gallery import worst
+from evaluation.gallery import Case, worst
+from evaluation.grounding import figures, ground
 from evaluation.images import ImageCorpus
 from evaluation.pages import provenance_of
 from evaluation.placing import size_bytes
-from evaluation.questions import Question
 from evaluation.rank import FIRST, WHOLE, Ranking, configurations
-from evaluation.report import Costs, Report
+from evaluation.report import Costs, Provenance, Report
 from evaluation.runstore import RunStore
 from evaluation.served import Served, Watch, revision
 from evaluation.slices import groups
 from evaluation.verbs import settings_key
+from evaluation.vidore_boxes import Boxes, aims, boxes_of
 from evaluation.vidore_data import Choice, choose
+from evaluation.vidore_task import asked, corpus_of, data_of, judged_only, named
 from library.library import Library
 from library.options import SearchOptions
 from library.settings import Settings
@@ -114,11 +115,8 @@ def machine_summary(outcome: Outcome) -> dict[str, Any]:
 
 def library_directory(task: str, settings: Settings) -> Path:
     """Where the pages of a task's corpus are kept; tasks on the same pages share a library."""
-    corpus = re.sub(
-        r"(BM25s|BGEm3|Qwen3VLEmbedding2B|Nemotron35Embed8B)?(HL)?(Retrieval|Reranking)(\.v2)?$", "", task
-    )
     root = Path(platformdirs.user_cache_dir("recto", appauthor=False))
-    return root / "evaluation" / "vidore" / f"{corpus}-{settings_key(settings)}"
+    return root / "evaluation" / "vidore" / f"{corpus_of(task)}-{settings_key(settings)}"
 
 
 def _task(task: Any, choice: Choice, setup: Setup) -> TaskOutcome:
@@ -128,22 +126,25 @@ def _task(task: Any, choice: Choice, setup: Setup) -> TaskOutcome:
     with Library.open(setup.library or library_directory(task.metadata.name, settings), settings) as library:
         models = _models(library, setup, candidates=choice.benchmark == "v3.1-reranking")
         cache = ResultCache(setup.results / "mteb")
-        finished = _finished(task, models, cache, setup)
+        boxes = boxes_of(task.metadata.name, choice.benchmark, choice.data)
+        finished = _finished(task, models, cache, setup, boxes=boxes)
         if finished:
             return finished
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)
-        _judged_only(task)
+        judged_only(task)
         scores = {}
         for model in models:
             found = mteb.evaluate(model, task, cache=cache, show_progress_bar=False, co2_tracker=False)
             scores[model.configuration.name] = float(found.task_results[0].get_score())
             _complete(model, task)
-        made = _report(library, task, models, setup=setup, start=start)
+        made = _report(library, task, models, boxes, setup=setup, start=start)
     return TaskOutcome(task.metadata.name, made, scores)
 
 
-def _finished(task: Any, models: Sequence[Served], cache: ResultCache, setup: Setup) -> TaskOutcome | None:
+def _finished(
+    task: Any, models: Sequence[Served], cache: ResultCache, setup: Setup, *, boxes: Boxes
+) -> TaskOutcome | None:
     """The outcome of an earlier call on the same data, models and settings; None where there is none."""
     path = setup.results / "reports" / task.metadata.name / report.REPORT
     if not path.is_file():
@@ -153,6 +154,7 @@ def _finished(task: Any, models: Sequence[Served], cache: ResultCache, setup: Se
         earlier.provenance.revision == task.metadata.dataset["revision"]
         and earlier.provenance.options.get("models") == [_revision(model) for model in models]
         and earlier.provenance.options.get("languages") == list(task.hf_subsets)
+        and earlier.provenance.options.get("boxes") == boxes.revision
     )
     stored = [cache.load_task_result(task.metadata.name, model.mteb_model_meta) for model in models]
     if not same or any(result is None for result in stored):
@@ -167,7 +169,7 @@ def _finished(task: Any, models: Sequence[Served], cache: ResultCache, setup: Se
 
 def _complete(model: Served, task: Any) -> None:
     """Have a ranking of every subset, also of those whose scores mteb had already."""
-    for subset, data in _data(task).items():
+    for subset, data in data_of(task).items():
         if subset not in model.rankings:
             model.index(data["corpus"])
             model.search(
@@ -176,20 +178,6 @@ def _complete(model: Served, task: Any) -> None:
                 hf_subset=subset,
                 top_ranked=data["top_ranked"],
             )
-
-
-def _data(task: Any) -> dict[str, Any]:
-    """The loaded data of each subset; ViDoRe has one split, `test`."""
-    return {subset: task.dataset[subset][task.eval_splits[0]] for subset in task.hf_subsets}
-
-
-def _judged_only(task: Any) -> None:
-    """Leave out queries that nothing was judged for, as mteb does before it asks."""
-    for data in _data(task).values():
-        judged = {query for query, pages in data["relevant_docs"].items() if pages}
-        kept = [place for place, query in enumerate(data["queries"]["id"]) if query in judged]
-        data["queries"] = data["queries"].select(kept)
-        data["relevant_docs"] = {query: data["relevant_docs"][query] for query in sorted(judged)}
 
 
 def _revision(model: Served) -> str:
@@ -220,15 +208,47 @@ def _models(library: Library, setup: Setup, *, candidates: bool) -> list[Served]
     return models
 
 
-def _report(library: Library, task: Any, models: Sequence[Served], *, setup: Setup, start: float) -> Report:
+def _report(
+    library: Library, task: Any, models: Sequence[Served], boxes: Boxes, *, setup: Setup, start: float
+) -> Report:
     """Our report of a task over all its languages, beside mteb's result files."""
-    asked = _asked(task)
-    qrels = {q.id: judged for q, judged in asked}
-    questions = [q for q, _ in asked]
+    everything = asked(task)
+    qrels = {q.id: judged for q, judged in everything}
+    questions = [q for q, _ in everything]
     for subset in task.hf_subsets:
-        models[-1].store.save_qrels(task.metadata.name, subset, _data(task)[subset]["relevant_docs"])
+        models[-1].store.save_qrels(task.metadata.name, subset, data_of(task)[subset]["relevant_docs"])
     rankings = [_joined(model, task) for model in models]
     found = assess(qrels, [q.id for q in questions], rankings, groups=groups(questions, {}))
+    placed = models[-1].placed()
+    goals, reason = aims(task, placed, boxes) if "visual" in library.settings.arms else ([], "no visual arm")
+    pointed = ground(library, goals, tick=setup.watch.asking)
+    made = Report(
+        title=task.metadata.name,
+        provenance=_provenance(library, task, models, boxes, setup=setup, start=start),
+        stages=found.stages,
+        lifts=found.lifts,
+        slices=found.slices,
+        costs=_costs(library, placed),
+        queries=tuple(q.id for q in questions),
+        scores=found.scores,
+        grounding=figures(pointed),
+        notes=(f"grounding was not measured: {reason}",) if reason else (),
+    )
+    values = found.scores[made.pipeline.name]["nDCG@10"]
+    cases = worst(library, placed, questions=questions, qrels=qrels, run=rankings[-1].run, values=values)
+    _write(made, cases, setup.results / "reports" / task.metadata.name)
+    return made
+
+
+def _write(made: Report, cases: Sequence[Case], folder: Path) -> None:
+    report.write_text(folder / "report.html", html.page(made, cases))
+    report.write_text(folder / "report.md", markdown.whole(made))
+    report.save(made, folder / report.REPORT)
+
+
+def _provenance(
+    library: Library, task: Any, models: Sequence[Served], boxes: Boxes, *, setup: Setup, start: float
+) -> Provenance:
     made_by = provenance_of(
         library,
         setup.options,
@@ -236,47 +256,18 @@ def _report(library: Library, task: Any, models: Sequence[Served], *, setup: Set
         revision=task.metadata.dataset["revision"],
         spent=(time.monotonic() - start, 0.0),
     )
-    options = {"models": [_revision(m) for m in models], "languages": list(task.hf_subsets)}
-    placed = models[-1].placed()
-    made = Report(
-        title=task.metadata.name,
-        provenance=replace(made_by, options={**made_by.options, **options}),
-        stages=found.stages,
-        lifts=found.lifts,
-        slices=found.slices,
-        costs=_costs(library, placed),
-        queries=tuple(q.id for q in questions),
-        scores=found.scores,
-    )
-    values = found.scores[made.pipeline.name]["nDCG@10"]
-    cases = worst(library, placed, questions=questions, qrels=qrels, run=rankings[-1].run, values=values)
-    folder = setup.results / "reports" / task.metadata.name
-    report.write_text(folder / "report.html", html.page(made, cases))
-    report.write_text(folder / "report.md", markdown.whole(made))
-    report.save(made, folder / report.REPORT)
-    return made
-
-
-def _asked(task: Any) -> list[tuple[Question, Mapping[str, int]]]:
-    """Every question of every language with its judgements; several languages prefix the ids."""
-    found = []
-    for subset, data in _data(task).items():
-        for name, text in zip(data["queries"]["id"], data["queries"]["text"], strict=True):
-            judged = data["relevant_docs"].get(name, {})
-            if any(score > 0 for score in judged.values()):
-                question = Question(_named(task, subset, name), text, None, {"language": subset})
-                found.append((question, judged))
-    return found
-
-
-def _named(task: Any, subset: str, query: str) -> str:
-    return f"{subset}:{query}" if len(task.hf_subsets) > 1 else query
+    options = {
+        "models": [_revision(m) for m in models],
+        "languages": list(task.hf_subsets),
+        "boxes": boxes.revision,
+    }
+    return replace(made_by, options={**made_by.options, **options})
 
 
 def _joined(model: Served, task: Any) -> Ranking:
     """The runs of all languages as one."""
     run = {
-        _named(task, subset, query): pages
+        named(task, subset, query): pages
         for subset in task.hf_subsets
         for query, pages in model.rankings[subset].run.items()
     }

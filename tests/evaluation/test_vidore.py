@@ -18,8 +18,11 @@ from evaluation.report import dump
 from evaluation.served import Watch
 from evaluation.trec import read_run
 from evaluation.vidore import Setup, evaluate
+from evaluation.vidore_boxes import original, read
 from evaluation.vidore_data import Choice
 from library.options import SearchOptions
+from retrieve.adapters.colour import ColourEncoder
+from retrieve.encoder import Vectors
 
 pytestmark = [
     pytest.mark.slow,
@@ -228,3 +231,70 @@ def test_data_in_the_schema_of_another_version_is_refused_before_anything_runs(r
     ):
         run("v1", "VidoreArxivQARetrieval")
     assert not (tmp_path / "results").exists()
+
+
+def write_boxes(place, corners, *, shift=0):
+    """The original data of version 3: a box on each relevant page, in pixels; texts as in `write_new`."""
+    queries = {"query_id": [7, 8, 9, 10], "query": PAGES[:4]}
+    boxes = [[{"annotator": 1, "x1": x0, "x2": x1, "y1": y0, "y2": y1}] for x0, y0, x1, y1 in corners]
+    pages = [page + shift for page in (0, 1, 2, 5)]
+    qrels = {
+        "query_id": [7, 8, 9, 10],
+        "corpus_id": pages,
+        "score": [1] * 4,
+        "bounding_boxes": [*boxes[:3], []],
+    }
+    write(place, "queries", queries)
+    write(place, "qrels", qrels)
+
+
+class Cornered(ColourEncoder):
+    """Sees colours, and looks at the upper left quarter of a page."""
+
+    def pages(self, images):
+        box = np.array([[0, 0, 0.5, 0.5]], dtype=np.float32)
+        return [Vectors(found.rows, box) for found in super().pages(images)]
+
+
+def test_boxes_of_the_original_data_become_grounding_figures(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("library.models.load_encoder", lambda _: Cornered())
+    task = "Vidore3FinanceEnRetrieval"
+    write_new(tmp_path / "data" / task, languages=["english"])
+    without = run("v3", task, languages=("english",)).tasks[0].report
+    assert without.grounding is None
+    assert "vidore_v3_finance_en" in without.notes[0]
+    quarter, corner = (0, 0, 30, 40), (54, 72, 60, 80)  # of pages of 60 x 80 pixels
+    write_boxes(tmp_path / "data" / "vidore_v3_finance_en", [quarter, quarter, corner, quarter])
+    found = run("v3", task, languages=("english",)).tasks[0].report
+    assert (found.grounding.pages, found.grounding.left_out, found.notes) == (3, 0, ())
+    assert found.grounding.pointing.mean == pytest.approx(2 / 3)
+    assert found.grounding.overlap.mean == pytest.approx(2 / 3, abs=0.01)
+    assert found.grounding.chance == pytest.approx((0.25 + 0.25 + 0.01) / 3, abs=0.01)
+
+
+def test_boxes_whose_pages_are_numbered_differently_are_left_aside(run, tmp_path):
+    task = "Vidore3FinanceEnRetrieval"
+    write_new(tmp_path / "data" / task, languages=["english"])
+    write_boxes(tmp_path / "data" / "vidore_v3_finance_en", [(0, 0, 30, 40)] * 4, shift=1)
+    found = run("v3", task, languages=("english",)).tasks[0].report
+    assert found.grounding is None
+    assert "numbered differently" in found.notes[0]
+
+
+def test_boxes_in_another_schema_are_refused_with_file_and_column(tmp_path):
+    write(tmp_path, "queries", {"query_id": [1], "query": ["red"]})
+    write(tmp_path, "qrels", {"query_id": [1], "corpus_id": [1], "score": [1]})
+    with pytest.raises(UsageError, match=r"qrels.*no column bounding_boxes"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("Vidore3FinanceEnRetrieval.v2", "vidore_v3_finance_en"),
+        ("Vidore3ComputerScienceQwen3VLEmbedding2BHLReranking.v2", "vidore_v3_computer_science"),
+        ("Vidore3HrBM25sReranking.v2", "vidore_v3_hr"),
+    ],
+)
+def test_a_task_knows_the_data_it_was_made_from(task, name):
+    assert original(task) == name
