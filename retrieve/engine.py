@@ -13,11 +13,17 @@ from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId
 from domain.run import ranked
 from retrieve.encoder import Vectors
+from retrieve.first_stage import FirstStage
 from retrieve.first_stage_cache import FirstStageCache
-from retrieve.maxsim import Scorer
+from retrieve.maxsim import Kind, Quantised, Scorer
+from retrieve.pages_on_device import hot_pages
 from retrieve.segment import PageRecord
 from retrieve.snapshot import Damage, Snapshot
 from retrieve.tokens import TokenStore
+from retrieve.upkeep import Upkeep
+
+HOT_TOKENS = 7 / 8
+"""The share of a device's memory for token vectors; the rest is for pooled ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +34,17 @@ class EngineOptions:
         pooled: vectors a page in the first stage, at most.
         candidates: pages that are scored exactly, at least; five times k where that is more.
         exact_rows: so many page vectors are simply all compared; beyond, the first stage chooses pages.
+        stored: in which numbers a new store keeps vectors; one that is there keeps its own.
+        device: where vectors are compared, as torch names it.
+        hot_bytes: memory on that device for pages that are asked for often; 0 compares on the processor.
     """
 
     pooled: int = 64
     candidates: int = 400
     exact_rows: int = 1_000_000
+    stored: Kind = "int8"
+    device: str = "cpu"
+    hot_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +64,16 @@ class Engine:
         """Use `Engine.open` instead."""
         self._store = store
         self._options = options
-        self._cache = FirstStageCache(store, pooled=options.pooled, exact_rows=options.exact_rows)
+        manifest = store.snapshot.manifest
+        self._hot = hot_pages(
+            options.device, HOT_TOKENS * options.hot_bytes, dim=manifest.dim, kind=manifest.stored
+        )
+        self._cache = FirstStageCache(
+            store, pooled=options.pooled, exact_rows=options.exact_rows, prepared=self._prepared
+        )
+        self._upkeep = Upkeep(self._tidy)
         if store.writable:
-            self._cache.maintain()
+            self._upkeep.ask()
 
     @classmethod
     def open(
@@ -72,8 +91,11 @@ class Engine:
             StoreError: absent and not writable, or made by another encoder.
             BusyError: writable, and another process writes here.
         """
-        store = TokenStore(directory, fingerprint=fingerprint, dim=dim, writable=writable)
-        return cls(store, options or EngineOptions())
+        options = options or EngineOptions()
+        store = TokenStore(
+            directory, fingerprint=fingerprint, dim=dim, writable=writable, stored=options.stored
+        )
+        return cls(store, options)
 
     @property
     def damaged(self) -> tuple[Damage, ...]:
@@ -90,19 +112,27 @@ class Engine:
         """
         if len(set(pages)) != len(pages) or len(pages) != len(vectors):
             raise UsageError("every page needs its own vectors once; check the batch")
-        dim = self._store.snapshot.manifest.dim
+        manifest = self._store.snapshot.manifest
         for page, own in zip(pages, vectors, strict=True):
-            if own.rows.ndim != 2 or own.rows.shape[1] != dim:
-                raise UsageError(f"the vectors of page {page} have shape {own.rows.shape}, not (n, {dim})")
+            if own.rows.ndim != 2 or own.rows.shape[1] != manifest.dim:
+                raise UsageError(
+                    f"the vectors of page {page} have shape {own.rows.shape}, not (n, {manifest.dim})"
+                )
         self._store.add([
-            (page, PageRecord.of(page, 0, own) if len(own.rows) else None)
+            (page, PageRecord.of(page, 0, own, manifest.stored) if len(own.rows) else None)
             for page, own in zip(pages, vectors, strict=True)
         ])  # fmt: skip
-        self._cache.maintain()
+        self._upkeep.ask()
 
     def remove(self, pages: Sequence[PageId]) -> None:
         """Forget pages; unknown ones are ignored; durable on return."""
         self._store.remove(pages)
+        self._upkeep.ask()
+
+    def settle(self) -> None:
+        """Wait until small segments are joined and the first stage holds what was added; for the writer."""
+        self._upkeep.ask()
+        self._upkeep.wait()
 
     def search(self, query: Vectors, *, k: int, within: frozenset[str] | None = None) -> tuple[Hit, ...]:
         """Rank the k best pages of the documents in `within` (None: all) by weighted late interaction.
@@ -124,14 +154,14 @@ class Engine:
         if k <= 0 or not len(positions):
             return ()
         wanted = max(self._options.candidates, 5 * k)
-        if len(positions) > wanted and snapshot.lengths[positions].sum() > self._options.exact_rows:
-            positions = self._cache.candidates(snapshot, query, positions, wanted)
-        return _best(snapshot, positions, _scored(snapshot, scorer, positions), k)
+        if len(positions) > wanted and snapshot.rows(positions) > self._options.exact_rows:
+            positions = self._cache.candidates(snapshot, scorer, positions, wanted)
+        return _best(snapshot, positions, self._scored(snapshot, scorer, positions), k)
 
     nearest = search
 
     def vectors(self, page: PageId) -> Vectors | None:
-        """A page's vectors as stored (rounded to int8) and their boxes; None for a page not held.
+        """A page's vectors as stored (rounded) and their boxes; None for a page not held.
 
         Raises:
             StoreError: they are damaged.
@@ -164,11 +194,13 @@ class Engine:
 
     def rebuild(self) -> None:
         """Forget damaged pages (`pages` then lacks them, embed them again) and build every cache anew."""
+        self._upkeep.wait()
         self._store.drop_damaged()
         self._cache.rebuild()
 
     def compact(self) -> None:
         """Rewrite segments that hold removed pages: what was removed leaves the disk."""
+        self._upkeep.wait()
         self._store.compact()
 
     def size(self) -> Sizes:
@@ -182,19 +214,44 @@ class Engine:
         )
 
     def close(self) -> None:
-        """Let another process write; the engine must not be used any more."""
-        self._store.close()
+        """Finish what is under way and let another process write; the engine must not be used any more."""
+        try:
+            self._upkeep.close()
+        finally:
+            self._store.close()
+
+    def _tidy(self) -> None:
+        self._store.merge()
+        self._cache.maintain()
+
+    def _prepared(self, first: FirstStage) -> FirstStage:
+        share = self._options.hot_bytes * (1 - HOT_TOKENS)
+        dim = self._store.snapshot.manifest.dim
+        first.on_device = hot_pages(self._options.device, share, dim=dim, kind="int8")
+        return first
+
+    def _scored(
+        self, snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        snapshot.check(positions)
+        if self._hot is None:
+            return _scored(snapshot, scorer, positions)
+
+        def read(at: int) -> Quantised:
+            record = snapshot.record(int(positions[at]))
+            return Quantised(record.codes, record.scales)
+
+        return self._hot.scores(scorer, snapshot.uids[positions], snapshot.lengths[positions], read)
 
 
 def _eligible(snapshot: Snapshot, within: frozenset[str] | None) -> NDArray[np.int64]:
     if within is None:
-        return np.arange(len(snapshot.names))
+        return snapshot.everything
     found = [at for doc in within for at in snapshot.documents.get(doc, ())]
     return np.array(sorted(found), dtype=np.int64)
 
 
 def _scored(snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-    snapshot.check(positions)
     scores = np.empty(len(positions))
     where = snapshot.places[positions]
     for number, segment in enumerate(snapshot.segments):

@@ -8,30 +8,21 @@ It is a cache of a token store. It knows pages by their uids: pages newer than `
 and removed ones linger, so whoever asks scores the unknown ones exactly and says which ones live.
 """
 
-import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import dataclass
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
-from domain.errors import StoreError
-from retrieve.encoder import Floats, Vectors
-from retrieve.files import file_checksum, sealed, unsealed, write_file
+from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
-from retrieve.gpu import placed
-from retrieve.maxsim import Quantised, Scorer, quantised
+from retrieve.gpu import GpuCells
+from retrieve.maxsim import Quantised, Scorer, quantised, stacked
+from retrieve.pages_on_device import PagesOnDevice
 from retrieve.pooling import pooled
 
-log = logging.getLogger(__name__)
-
-VERSION = 1
-INDEX, TABLE, ROWS, STAMP = (f"first-stage.{end}" for end in ("faiss", "pages", "vectors", "json"))
-BATCH = 256
-FLAT_ROWS = 40_000
-"""Pooled vectors up to which cells would cost more than they save."""
 SAMPLE = 40
 """Vectors a cell that training looks at."""
 ROUNDS = 6
@@ -40,204 +31,256 @@ WIDER = 5
 """Pages that are compared by their pooled vectors, by wanted page."""
 DEPTH = 2
 """Vectors asked for a query token, by wanted page."""
-PROBES = 16
+PROBES = 48
 """Cells looked at for each query token."""
-CODES = "SQ4"
-"""Half a byte a dimension: the pooled vectors stand by to correct it."""
+NARROW = 512
+"""Dimensions up to which product codes are trained in seconds."""
 SELECT = 0.7
 """The share of pages that may be found below which FAISS is told which."""
+BATCH = 256
+
+Read = Callable[[int], Floats]
+"""From a position in a list of pages to the page's (n, dim) vectors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some pages, one after another: what is written at once and never changed.
+
+    Attributes:
+        index: their pooled vectors in the cells of the whole, each under its page's uid.
+        table: which pooled vectors are whose, counted from 0.
+        rows: the same vectors in bytes.
+    """
+
+    index: faiss.IndexIVF
+    table: PageTable
+    rows: Quantised
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What is known now; replaced as a whole, so that a search sees one state."""
+
+    pages: Uids
+    parts: tuple[Part, ...]
+    firsts: Uids
+
+
+@dataclass(frozen=True, eq=False)
+class Alive:
+    """Which of the pages known at a moment may be found.
+
+    Attributes:
+        mask: (pages,) bool.
+        count: how many.
+    """
+
+    view: _View
+    mask: NDArray[np.bool_]
+    count: int
+
+    @property
+    def covered(self) -> int:
+        """The newest page known at that moment; 0 when there is none."""
+        pages = self.view.pages
+        return int(pages[-1]) if len(pages) else 0
 
 
 class FirstStage:
-    """Pages as pooled vectors in one FAISS index: flat while small, then cells of byte codes."""
+    """Pages as pooled vectors in one FAISS index of cells, on the processor or on GPUs."""
 
-    def __init__(
-        self, index: faiss.Index, table: PageTable, rows: Quantised, *, count: int, trained: int
-    ) -> None:
-        """Use `build` or `load` instead.
+    def __init__(self, cells: faiss.IndexIVF, *, count: int, trained: int) -> None:
+        """Start empty.
 
         Args:
-            index: holds the vectors of the pages one after another.
-            table: which vectors are whose.
-            rows: the same vectors in bytes.
+            cells: trained and empty; it is not changed.
             count: the largest number of vectors kept of a page.
             trained: how many pages there were when the cells were trained.
         """
-        self._cpu = index
+        self.count, self.trained = count, trained
+        self._template = cells
+        self._index = as_cells(faiss.clone_index(cells))
+        self._gpu = GpuCells.of(cells)
+        self.on_device: PagesOnDevice | None = None
         self._mutex = threading.Lock()  # FAISS does not search while it adds
-        self.count = count
-        self.trained = trained
-        self._take(table, rows)
+        none = np.zeros(0, dtype=np.int64)
+        self._view = _View(none, (), none)
+
+    @classmethod
+    def fitted(cls, uids: Uids, read: Read, *, dim: int, count: int, rows: int) -> "FirstStage":
+        """Train cells on a sample of the pages; nothing is added.
+
+        Args:
+            uids: the pages, ascending.
+            read: their vectors.
+            dim: the width of the vectors.
+            count: the largest number of vectors kept of a page.
+            rows: how many pooled vectors there will be.
+        """
+        cells = max(1, int(np.sqrt(rows)))
+        codes = f"PQ{dim // 2}x4fs" if dim % 2 == 0 and dim <= NARROW else "SQ8"
+        index = faiss.index_factory(dim, f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
+        for training in (index.cp, *([index.pq.cp] if codes.startswith("PQ") else ())):  # type: ignore[attr-defined]  # of the class that the factory made
+            training.niter, training.min_points_per_centroid = ROUNDS, 1
+        wanted = max(cells * SAMPLE, 16)
+        chosen = np.random.default_rng(0).permutation(len(uids))[: -(-wanted * len(uids) // rows)]
+        sample = np.concatenate([pooled(read(int(at)), count) for at in chosen])
+        index.train(np.resize(sample, (max(len(sample), 16), dim)))
+        return cls(as_cells(index), count=count, trained=len(uids))
 
     @property
     def covered(self) -> int:
         """The newest page known; 0 when there is none."""
-        return int(self.table.pages[-1]) if len(self.table.pages) else 0
+        pages = self._view.pages
+        return int(pages[-1]) if len(pages) else 0
 
-    @classmethod
-    def build(cls, uids: Uids, read: Callable[[int], Floats], *, dim: int, count: int) -> "FirstStage":
-        """Train on a sample of the pages and add all of them.
+    @property
+    def pages(self) -> Uids:
+        """The pages known, ascending; removed ones linger."""
+        return self._view.pages
 
-        Args:
-            uids: the pages, ascending.
-            read: from a position in `uids` to the page's (n, dim) vectors.
-            dim: the width of the vectors.
-            count: the largest number of vectors kept of a page.
-        """
-        rows = len(uids) * count
-        cells = int(np.sqrt(rows))
-        index: faiss.Index
-        if rows <= FLAT_ROWS:
-            index = faiss.IndexFlatIP(dim)
-        else:
-            index = faiss.index_factory(dim, f"IVF{cells},{CODES}", faiss.METRIC_INNER_PRODUCT)
-            index.cp.niter = ROUNDS  # type: ignore[attr-defined]  # of IndexIVF, which the factory made
-            chosen = np.random.default_rng(0).permutation(len(uids))[: -(-cells * SAMPLE // count)]
-            index.train(np.concatenate([pooled(read(int(at)), count) for at in chosen]))
-        none = Quantised(np.zeros((0, dim), dtype=np.uint8), np.zeros(0, dtype=np.float32))
-        first = cls(index, PageTable.empty(), none, count=count, trained=len(uids))
-        first.extend(uids, read)
-        return first
+    @property
+    def cells(self) -> int:
+        """In how many cells the vectors lie."""
+        return int(self._template.nlist)
 
-    def extend(self, uids: Uids, read: Callable[[int], Floats]) -> None:
-        """Add pages, newer than all that are there; the cells stay as they were trained."""
+    def part(self, uids: Uids, read: Read) -> Part:
+        """Pool pages and sort them into the cells; nothing changes until they are taken."""
         lengths: list[int] = []
-        parts = [self.rows]
+        pieces: list[Quantised] = []
+        index = as_cells(faiss.clone_index(self._template))
         for start in range(0, len(uids), BATCH):
-            rows = [pooled(read(at), self.count) for at in range(start, min(start + BATCH, len(uids)))]
+            some = range(start, min(start + BATCH, len(uids)))
+            rows = [pooled(read(at), self.count) for at in some]
+            own = [len(page) for page in rows]
             together = np.concatenate(rows)
-            with self._mutex:
-                self._cpu.add(together)
-            lengths.extend(len(own) for own in rows)
-            parts.append(quantised(together))
-        codes = np.concatenate([part.codes for part in parts])
-        scales = np.concatenate([part.scales for part in parts])
-        self._take(self.table.extended(uids, lengths), Quantised(codes, scales))
+            index.add_with_ids(together, np.repeat(uids[some.start : some.stop], own))
+            pieces.append(quantised(together))
+            lengths.extend(own)
+        table = PageTable.empty().extended(uids, lengths)
+        return Part(index, table, stacked(pieces))
 
-    def candidates(self, query: Vectors, *, wanted: int, living: Uids) -> Uids:
+    def take(self, part: Part) -> None:
+        """Make pages findable, newer than all that are there; the part's own index is empty afterwards."""
+        view = self._view
+        with self._mutex:
+            self._index.merge_from(part.index, 0)
+            if self._gpu is not None:
+                self._gpu.add(part.rows.rows, part.table.owners)
+            self._view = _View(
+                np.concatenate([view.pages, part.table.pages]),
+                (*view.parts, part),
+                np.append(view.firsts, len(view.pages)),
+            )
+
+    def alive(self, living: Uids) -> Alive:
+        """Which pages are among these uids, ascending; those not known are passed over."""
+        view = self._view
+        places = np.searchsorted(view.pages, living[living <= view.pages[-1]] if len(view.pages) else [])
+        found = view.pages[places] == living[: len(places)]
+        mask = np.zeros(len(view.pages), dtype=bool)
+        mask[places[found]] = True
+        return Alive(view, mask, int(found.sum()))
+
+    def shows(self, alive: Alive) -> bool:
+        """Whether no page was added since."""
+        return alive.view is self._view
+
+    def candidates(self, scorer: Scorer, *, wanted: int, alive: Alive) -> Uids:
         """The best `wanted` living pages by pooled vectors, and their ties, ascending; all when there are fewer.
 
         All query tokens are searched in one call; where pages that do not count leave too few, the search
         goes on with more cells and more vectors.
 
         Args:
-            query: unit rows and weights.
+            scorer: holds the query.
             wanted: how many pages are to be looked at exactly.
-            living: the uids that may be found, ascending; those not covered are passed over.
+            alive: which pages may be found.
         """
-        table, stored = self.table, self.rows
-        living = living[np.isin(living, table.pages, assume_unique=True)]
-        if wanted >= len(living):
-            return living
-        found = self._near(query, table, wanted=min(wanted * WIDER, len(living)), living=living)
-        places = np.searchsorted(table.pages, found)
-        spans = np.stack([table.bounds[places], table.bounds[places + 1]])
-        totals = Scorer(query).scores(stored.codes, stored.scales, spans)
+        view = alive.view
+        if wanted >= alive.count:
+            return view.pages[alive.mask]
+        found = self._near(scorer, alive, wanted=wanted)
+        totals = self._compared(scorer, view, found)
         # pages that tie with the last one come along: the exact look decides
-        return np.asarray(found[totals >= np.partition(totals, -wanted)[-wanted]])
+        chosen = found[totals >= np.partition(totals, -wanted)[-wanted]]
+        return np.asarray(view.pages[chosen])
 
-    def _near(self, query: Vectors, table: PageTable, *, wanted: int, living: Uids) -> Uids:
-        """The pages near any query token, at least `wanted` of the living, ascending."""
-        few = len(living) < SELECT * len(table.pages)
-        selector = self._selector(table, living) if few else None
-        depth, probes = wanted // WIDER * DEPTH + 1, PROBES
-        while wanted < len(living):
-            scores, rows = self._search(query.rows, depth=depth, probes=probes, selector=selector)
-            # vectors that are being added just now have no page yet
-            known = (rows >= 0) & (rows < len(table.owners))
-            uids, totals = gathered(
-                query, scores, np.where(known, table.owners[np.where(known, rows, 0)], -1)
-            )
-            alive = np.isin(uids, living, assume_unique=True)
-            uids, totals = uids[alive], totals[alive]
+    def _near(self, scorer: Scorer, alive: Alive, *, wanted: int) -> Uids:
+        """The places of pages near any query token, at least `wanted` of the living, ascending."""
+        pages, mask = alive.view.pages, alive.mask
+        selector = _selector(pages[mask]) if alive.count < SELECT * len(mask) else None
+        depth, probes, query = DEPTH * wanted + 1, PROBES, scorer.query
+        while True:
+            scores, uids = self._search(query.rows, depth=depth, probes=probes, selector=selector)
+            known, totals = gathered(query, scores, uids)
+            places = np.searchsorted(pages, known)
+            there = places < len(pages)  # pages that are being added just now have no place yet
+            there[there] = mask[places[there]]
+            places, totals = places[there], totals[there]
             if settled(query, scores, totals, wanted=wanted):
-                return np.asarray(uids[totals >= np.partition(totals, -wanted)[-wanted]])
-            if depth >= len(table.owners) and probes >= self.cells:
-                break  # FAISS cannot tell so many vectors apart
+                keep = min(wanted * WIDER, len(totals))
+                return np.asarray(places[totals >= np.partition(totals, -keep)[-keep]])
+            if depth >= self._index.ntotal and probes >= self.cells:
+                return np.flatnonzero(mask)  # FAISS cannot tell so many vectors apart
             depth, probes = depth * 4, probes * 4
-        return living
 
-    @property
-    def cells(self) -> int:
-        """In how many cells the vectors lie; 1 for a flat index."""
-        return int(self._cpu.nlist) if isinstance(self._cpu, faiss.IndexIVF) else 1
+    def _compared(self, scorer: Scorer, view: _View, places: Uids) -> NDArray[np.float64]:
+        def read(place: int) -> Quantised:
+            at = int(np.searchsorted(view.firsts, place, side="right")) - 1
+            part, own = view.parts[at], place - view.firsts[at]
+            rows = slice(int(part.table.bounds[own]), int(part.table.bounds[own + 1]))
+            return Quantised(part.rows.codes[rows], part.rows.scales[rows])
+
+        if self.on_device is not None:
+            lengths = np.concatenate([np.diff(part.table.bounds) for part in view.parts])[places]
+            return self.on_device.scores(
+                scorer, view.pages[places], lengths, lambda at: read(int(places[at]))
+            )
+        owner = np.searchsorted(view.firsts, places, side="right") - 1
+        totals = np.empty(len(places))
+        for number in np.unique(owner):
+            mine, part = np.flatnonzero(owner == number), view.parts[number]
+            own = places[mine] - view.firsts[number]
+            spans = np.stack([part.table.bounds[own], part.table.bounds[own + 1]])
+            totals[mine] = scorer.scores(part.rows.codes, part.rows.scales, spans)
+        return totals
 
     @property
     def bytes(self) -> int:
-        """About how much memory the index takes."""
-        code = self._cpu.code_size + 8 if isinstance(self._cpu, faiss.IndexIVF) else self._cpu.d * 4
-        return int(self._cpu.ntotal) * (int(code) + self._cpu.d + 4 + 8) + self.table.pages.nbytes * 2
-
-    def save(self, directory: Path) -> None:
-        """Write index, vectors and table; the checksums last."""
-        directory.mkdir(exist_ok=True)
-        table, rows = self.table, self.rows
-
-        def vectors(file: BinaryIO) -> None:
-            file.write(np.ascontiguousarray(rows.scales).data)
-            file.write(np.ascontiguousarray(rows.codes).data)
-
-        write_file(directory / INDEX, lambda file: file.write(faiss.serialize_index(self._cpu).data))
-        write_file(directory / ROWS, vectors)
-        write_file(directory / TABLE, lambda file: file.write(table.pages.tobytes() + table.bounds.tobytes()))
-        stamp = {
-            "version": VERSION,
-            "pages": len(table.pages),
-            "trained": self.trained,
-            "count": self.count,
-            "files": {name: file_checksum(directory / name) for name in (INDEX, ROWS, TABLE)},
-        }
-        write_file(directory / STAMP, lambda file: file.write(sealed(stamp)))
-
-    @classmethod
-    def load(cls, directory: Path, *, dim: int, count: int) -> "FirstStage":
-        """Read what `save` wrote.
-
-        Raises:
-            StoreError: a file is missing, damaged, or made with other options.
-        """
-        try:
-            stamp = unsealed((directory / STAMP).read_bytes())
-            if (stamp["version"], stamp["count"]) != (VERSION, count):
-                raise StoreError(f"{directory} was made with other options")
-            for name, checksum in stamp["files"].items():
-                # FAISS reads a damaged file without complaint: the checksum comes first
-                if file_checksum(directory / name) != checksum:
-                    raise StoreError(f"{directory / name} is damaged")
-            numbers = np.fromfile(directory / TABLE, dtype=np.int64)
-            table = PageTable(numbers[: stamp["pages"]], numbers[stamp["pages"] :])
-            index = faiss.read_index(str(directory / INDEX))
-            if index.d != dim or index.ntotal != table.bounds[-1]:
-                raise StoreError(f"{directory} belongs to other vectors")
-            return cls(
-                index, table, _mapped(directory / ROWS, dim), count=count, trained=int(stamp["trained"])
-            )
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise StoreError(f"the first stage in {directory} cannot be read: {error}") from error
-
-    def _take(self, table: PageTable, rows: Quantised) -> None:
-        with self._mutex:
-            self.table, self.rows = table, rows
-            self._index = placed(self._cpu)
-
-    @staticmethod
-    def _selector(table: PageTable, living: Uids) -> faiss.IDSelector:
-        allowed = np.repeat(np.isin(table.pages, living, assume_unique=True), np.diff(table.bounds))
-        bits = np.packbits(allowed, bitorder="little")
-        return faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]  # faiss takes arrays in Python
+        """About how much memory the index takes, the mapped vectors in bytes included."""
+        rows = sum(len(part.rows.scales) for part in self._view.parts)
+        own = int(self._index.code_size) + 8 + int(self._index.d) + 4
+        return rows * own + len(self._view.pages) * 32
 
     def _search(
         self, rows: Floats, *, depth: int, probes: int, selector: faiss.IDSelector | None
     ) -> tuple[Floats, Uids]:
-        cells = {"nprobe": min(probes, self.cells)} if self.cells > 1 else {}
-        kind = faiss.SearchParametersIVF if cells else faiss.SearchParameters
-        options = kind(sel=selector, **cells)  # type: ignore[call-arg]  # added by faiss in Python
+        probes = min(probes, self.cells)
         with self._mutex:
-            scores, found = self._index.search(rows, min(depth, int(self._index.ntotal)), params=options)
+            if self._gpu is not None and selector is None and self._gpu.takes(depth, probes):
+                return self._gpu.search(rows, depth=depth, probes=probes)
+            options = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
+            # `search_numpy` is what `search` was before torch tensors were taught to FAISS
+            scores, found = self._index.search_numpy(  # type: ignore[attr-defined]  # added by torch_utils
+                rows, min(depth, int(self._index.ntotal)), params=options
+            )
         return scores, found
 
 
-def _mapped(path: Path, dim: int) -> Quantised:
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    rows = len(data) // (dim + 4)
-    return Quantised(data[rows * 4 :].reshape(rows, dim), data[: rows * 4].view(np.float32))
+def as_cells(index: faiss.Index) -> faiss.IndexIVF:
+    """An index whose kind FAISS forgot to say.
+
+    Raises:
+        ValueError: it has no cells.
+    """
+    if not isinstance(index, faiss.IndexIVF):
+        raise ValueError(f"an index of cells was expected, not {type(index).__name__}")
+    return index
+
+
+def _selector(uids: Uids) -> faiss.IDSelector:
+    allowed = np.zeros(int(uids[-1]) + 1, dtype=bool)
+    allowed[uids] = True
+    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[call-arg, arg-type]  # faiss takes arrays in Python

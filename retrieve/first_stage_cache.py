@@ -2,15 +2,28 @@
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import StoreError
-from retrieve.encoder import Floats, Vectors
-from retrieve.first_stage import STAMP, FirstStage
-from retrieve.maxsim import restored
+from retrieve.encoder import Floats
+from retrieve.first_stage import Alive, FirstStage
+from retrieve.first_stage_files import (
+    STAMP,
+    Stamp,
+    joined,
+    load,
+    read_part,
+    read_stamp,
+    take_more,
+    write_part,
+    write_stamp,
+)
+from retrieve.maxsim import Scorer, restored
 from retrieve.snapshot import Damage, Snapshot
 from retrieve.tokens import TokenStore
 
@@ -20,19 +33,40 @@ GROWTH = 4
 """The first stage is trained anew when the store has so many times the pages that it was trained on."""
 STALE = 0.3
 """The share of removed pages from which on the first stage is built anew."""
+NEW = 8
+"""Pages are taken in when their vectors exceed this part of what is compared exactly anyway."""
+CHUNK = 16384
+"""Pages pooled before they are written: memory stays flat while a large store is taken in."""
 
 
 class FirstStageCache:
     """The first stage of a token store, in memory and on disk. Without it every search is exact, and slower."""
 
-    def __init__(self, store: TokenStore, *, pooled: int, exact_rows: int) -> None:
-        """Load what is there; damaged or stale files are built again by a writer and passed over by a reader."""
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        pooled: int,
+        exact_rows: int,
+        prepared: Callable[[FirstStage], FirstStage] = lambda first: first,
+    ) -> None:
+        """Load what is there; damaged or stale files are built again by a writer and passed over by a reader.
+
+        Args:
+            store: the vectors.
+            pooled: vectors a page, at most.
+            exact_rows: so many vectors are compared without a first stage.
+            prepared: is given every first stage before it answers.
+        """
         self._store = store
         self._pooled = pooled
         self._exact_rows = exact_rows
+        self._prepared = prepared
         self._mutex = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
+        self._stamp = Stamp(pooled, 0)
+        self._seen: tuple[int, int] | None = None
         self._first: FirstStage | None = None
+        self._alive: tuple[Snapshot, Alive] | None = None
         self.refresh()
 
     @property
@@ -41,32 +75,45 @@ class FirstStageCache:
         return self._store.directory / "cache"
 
     def candidates(
-        self, snapshot: Snapshot, query: Vectors, positions: NDArray[np.int64], wanted: int
+        self, snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64], wanted: int
     ) -> NDArray[np.int64]:
         """Which of these positions are worth an exact look: the best by pooled vectors, and every unknown one."""
         first = self._first
         if first is None:
             return positions
-        living = snapshot.uids[positions]
-        known = int(np.searchsorted(living, first.covered, side="right"))
-        chosen = first.candidates(query, wanted=wanted, living=living[:known])
+        everything = positions is snapshot.everything
+        living = snapshot.uids if everything else snapshot.uids[positions]
+        alive = self._all_alive(snapshot, first) if everything else first.alive(living)
+        known = int(np.searchsorted(living, alive.covered, side="right"))
+        chosen = first.candidates(scorer, wanted=wanted, alive=alive)
         return np.union1d(positions[np.searchsorted(living, chosen)], positions[known:])
 
     def refresh(self) -> None:
-        """Load the files when they changed."""
-        stamp = self._stamped()
-        if stamp is None or stamp == self._stamp:
+        """Load what changed on disk."""
+        seen = self._stamped()
+        if seen is None or seen == self._seen:
             return
         dim = self._store.snapshot.manifest.dim
         try:
-            self._first = FirstStage.load(self.directory, dim=dim, count=self._pooled)
+            stamp, known = read_stamp(self.directory, count=self._pooled), self._stamp.parts
+            if self._first and known and known == stamp.parts[: len(known)]:
+                take_more(self._first, self.directory, stamp.parts[len(known) :], dim=dim)
+            else:
+                self._first = self._prepared(load(self.directory, stamp, dim=dim))
+            self._stamp = stamp
         except StoreError as error:
             log.warning("%s; searches are exact until it is built again", error)
-            self._first = None
-        self._stamp = stamp
+            self._first, self._stamp = None, Stamp(self._pooled, 0)
+        self._seen = seen
 
     def maintain(self) -> None:
-        """Build, extend or drop the first stage as the store's size asks for; only for the writer."""
+        """Build or extend the first stage as the store's size asks for; only for the writer.
+
+        Searches go on meanwhile: what is not taken in yet is compared exactly.
+
+        Raises:
+            StoreError: a page that would be taken in is damaged.
+        """
         with self._mutex:
             snapshot = self._store.snapshot
             if int(snapshot.lengths.sum()) <= self._exact_rows:
@@ -76,17 +123,15 @@ class FirstStageCache:
                 self._build(snapshot)
                 return
             start = int(np.searchsorted(snapshot.uids, first.covered, side="right"))
-            if int(snapshot.lengths[start:].sum()) > self._exact_rows // 2:
-                first.extend(snapshot.uids[start:], lambda at: _rows(snapshot, start + at))
-                self._save(first)
+            if int(snapshot.lengths[start:].sum()) > self._exact_rows // NEW:
+                self._extend(first, snapshot, start)
 
     def rebuild(self) -> None:
         """Build the first stage from the store, whatever is there."""
         with self._mutex:
-            self._first = None
+            self._first, self._stamp, self._seen = None, Stamp(self._pooled, 0), None
             for path in self.directory.glob("*"):
                 path.unlink()
-            self._stamp = None
         self.maintain()
 
     def verify(self) -> tuple[Damage, ...]:
@@ -94,7 +139,8 @@ class FirstStageCache:
         if self._stamped() is None:
             return ()
         try:
-            FirstStage.load(self.directory, dim=self._store.snapshot.manifest.dim, count=self._pooled)
+            stamp = read_stamp(self.directory, count=self._pooled)
+            load(self.directory, stamp, dim=self._store.snapshot.manifest.dim)
         except StoreError as error:
             return (Damage(self.directory, str(error)),)
         return ()
@@ -107,24 +153,43 @@ class FirstStageCache:
         """Bytes of memory that it takes."""
         return self._first.bytes if self._first else 0
 
+    def _all_alive(self, snapshot: Snapshot, first: FirstStage) -> Alive:
+        before = self._alive
+        if before is not None and before[0] is snapshot and first.shows(before[1]):
+            return before[1]
+        alive = first.alive(snapshot.uids)
+        self._alive = (snapshot, alive)
+        return alive
+
     def _outgrown(self, first: FirstStage, snapshot: Snapshot) -> bool:
         living = int(np.searchsorted(snapshot.uids, first.covered, side="right"))
-        removed = 1 - living / max(len(first.table.pages), 1)
+        removed = 1 - living / max(len(first.pages), 1)
         return len(snapshot.uids) > GROWTH * max(first.trained, 1) or removed > STALE
 
     def _build(self, snapshot: Snapshot) -> None:
         log.info("building the first stage over %d pages", len(snapshot.names))
-        first = FirstStage.build(
+        first = FirstStage.fitted(
             snapshot.uids,
             lambda at: _rows(snapshot, at),
             dim=snapshot.manifest.dim,
             count=self._pooled,
+            rows=int(np.minimum(snapshot.lengths, self._pooled).sum()),
         )
-        self._save(first)
+        first = self._prepared(first)
+        self._stamp = Stamp(self._pooled, first.trained, self._stamp.next_part)
+        self._extend(first, snapshot, 0)
 
-    def _save(self, first: FirstStage) -> None:
-        first.save(self.directory)
-        self._first, self._stamp = first, self._stamped()
+    def _extend(self, first: FirstStage, snapshot: Snapshot, start: int) -> None:
+        stamp, dim = self._stamp, snapshot.manifest.dim
+        for begin in range(start, len(snapshot.uids), CHUNK):
+            uids = snapshot.uids[begin : begin + CHUNK]
+            part = first.part(uids, lambda at, begin=begin: _rows(snapshot, begin + at))  # type: ignore[misc]  # binds begin
+            entry = write_part(self.directory, part, stamp.next_part)
+            first.take(read_part(self.directory, entry, dim))
+            stamp = replace(stamp, parts=(*stamp.parts, entry), next_part=stamp.next_part + 1)
+        stamp = joined(self.directory, stamp, dim=dim)
+        write_stamp(self.directory, stamp)
+        self._first, self._stamp, self._seen = first, stamp, self._stamped()
 
     def _stamped(self) -> tuple[int, int] | None:
         try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from domain.errors import StoreError
 from domain.fingerprint import Fingerprint
 from retrieve.files import sealed, unsealed, write_file
+from retrieve.maxsim import Kind
 
 FORMAT = 1
 NAMES = ("manifest.json", "manifest.copy.json")
@@ -45,6 +46,7 @@ class Manifest:
     Attributes:
         fingerprint: what made the vectors.
         dim: their width.
+        stored: in which numbers they are kept, int8 or float16.
         commit: grows by one with every write.
         next_uid: what the next added page is numbered.
         segments: the files that count, oldest first; any other file is left over from a crash.
@@ -52,6 +54,7 @@ class Manifest:
 
     fingerprint: Fingerprint
     dim: int
+    stored: Kind = "int8"
     commit: int = 0
     next_uid: int = 1
     next_segment: int = 1

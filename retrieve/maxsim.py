@@ -1,7 +1,10 @@
 """Late interaction: each query token's best inner product with a page, weighted and summed."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +14,12 @@ from domain.errors import UsageError
 from retrieve.encoder import Floats, Vectors
 from retrieve.native import Codes, Spans, kernel
 
+Halves = NDArray[np.float16]
+Stored = Codes | Halves
+"""Vectors as they are kept: a byte or a half-precision number a dimension."""
+Products = NDArray[np.float32] | NDArray[np.float64]
+Kind = Literal["int8", "float16"]
+
 BLOCK_ROWS = 4096
 """Page vectors multiplied at a time in torch: the products of a block stay in the processor's cache."""
 SHARE_ROWS = 32768
@@ -19,14 +28,14 @@ SHARE_ROWS = 32768
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantised:
-    """Unit vectors in one byte a dimension.
+    """Unit vectors in one or two bytes a dimension.
 
     Attributes:
-        codes: (n, dim) uint8 from 1 to 255, where 128 stands for 0.
-        scales: (n,) float32; `(codes - 128) * scales` is the vector again, up to half a step.
+        codes: (n, dim) uint8 from 1 to 255, where 128 stands for 0; or float16, the numbers themselves.
+        scales: (n,) float32; `(codes - 128) * scales` is the vector again, up to half a step; 1 for float16.
     """
 
-    codes: Codes
+    codes: Stored
     scales: Floats
 
     @property
@@ -35,24 +44,32 @@ class Quantised:
         return restored(self.codes, self.scales)
 
 
-def quantised(rows: Floats) -> Quantised:
-    """Round each row to a byte a dimension with a scale of its own.
+def quantised(rows: Floats, kind: Kind = "int8") -> Quantised:
+    """Round each row to a byte a dimension with a scale of its own, or to half precision.
 
     Raises:
         UsageError: a value is not finite.
     """
     if not np.isfinite(rows).all():
         raise UsageError("a vector holds a value that is not finite; the encoder is broken or overflowed")
+    if kind == "float16":
+        return Quantised(rows.astype(np.float16), np.ones(len(rows), dtype=np.float32))
     peaks = np.abs(rows).max(axis=1, initial=0.0)
     scales = np.where(peaks > 0, peaks / 127.0, 1.0).astype(np.float32)
     codes = np.rint(rows / scales[:, None]).clip(-127, 127) + 128
     return Quantised(codes.astype(np.uint8), scales)
 
 
-def restored(codes: Codes, scales: Floats) -> Floats:
+def stacked(parts: Sequence[Quantised]) -> Quantised:
+    """One below the other; all of one kind."""
+    codes: Stored = np.concatenate([part.codes for part in parts])
+    return Quantised(codes, np.concatenate([part.scales for part in parts]))
+
+
+def restored(codes: Stored, scales: Floats) -> Floats:
     """The vectors that quantised codes stand for, (n, dim) float32."""
-    rows: Floats = (codes.astype(np.float32) - 128) * scales[:, None]
-    return rows
+    rows: Floats = codes.astype(np.float32)
+    return rows if codes.dtype == np.float16 else (rows - 128) * scales[:, None]
 
 
 def late_interaction(query: Floats, page: Floats, weights: Floats | None = None) -> float:
@@ -90,33 +107,58 @@ def token_weights(query: Floats, weights: Floats | None) -> NDArray[np.float64]:
     return weights.astype(np.float64)
 
 
-class Scorer:
-    """One query, ready to be compared with any number of quantised pages.
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """A query as it meets stored vectors.
 
-    Query and pages meet as integers, so that a page's score is the same alone and in company, with and
-    without the compiled kernel, and with any number of threads.
+    Attributes:
+        rows: (q, dim) int8 to meet bytes, float64 in steps of 2^-24 to meet half precision.
+        factors: (q,) float64, what a token's best product is multiplied by in a page's score.
+    """
+
+    rows: NDArray[np.int8] | NDArray[np.float64]
+    factors: NDArray[np.float64]
+
+
+class Scorer:
+    """One query, ready to be compared with any number of stored pages.
+
+    Every product is exact: bytes meet as integers; half-precision numbers are whole multiples of 2^-24, and so
+    is the query then, so that a sum of products of unit vectors fits into a float64. That is why a page's score
+    is the same alone and in company, with and without the compiled kernel, on any device, with any threads.
     """
 
     def __init__(self, query: Vectors, *, compiled: bool = True) -> None:
-        """Quantise the query; `compiled` allows the kernel.
+        """Round the query; `compiled` allows the kernel.
 
         Raises:
             UsageError: the query has no rows, or its weights do not fit.
         """
         if not len(query.rows):
             raise UsageError("the query has no vectors; the encoder must give at least one")
-        own = quantised(query.rows)
+        self.query = query
         self.width = query.rows.shape[1]
-        self._factors = own.scales.astype(np.float64) * token_weights(query.rows, query.weights)
-        self._codes = (own.codes ^ 0x80).view(np.int8)
+        self._weights = token_weights(query.rows, query.weights)
+        own = quantised(query.rows)
+        self._bytes = Operand(
+            (own.codes.astype(np.uint8) ^ 0x80).view(np.int8), own.scales.astype(np.float64) * self._weights
+        )
         self._kernel = kernel() if compiled and self.width % 4 == 0 else None
-        self._packed = self._kernel.pack(self._codes) if self._kernel else None
+        self._packed = self._kernel.pack(self._bytes.rows.astype(np.int8)) if self._kernel else None
 
-    def scores(self, codes: Codes, scales: Floats, spans: Spans) -> NDArray[np.float64]:
+    @cached_property
+    def _numbers(self) -> Operand:
+        return Operand(np.rint(self.query.rows.astype(np.float64) * 2.0**24) * 2.0**-24, self._weights)
+
+    def operand(self, stored: np.dtype[np.generic]) -> Operand:
+        """The query in the form that meets vectors stored so."""
+        return self._numbers if stored == np.float16 else self._bytes
+
+    def scores(self, codes: Stored, scales: Floats, spans: Spans) -> NDArray[np.float64]:
         """Score pages.
 
         Args:
-            codes: (n, dim) uint8, the vectors in which the pages lie.
+            codes: (n, dim), the vectors in which the pages lie.
             scales: (n,) float32.
             spans: (2, pages) int64, the first row of each page and the row after its last; none is empty.
 
@@ -133,31 +175,37 @@ class Scorer:
             with ThreadPoolExecutor(threads) as pool:
                 found = pool.map(lambda part: self._best(codes, scales, np.ascontiguousarray(part)), parts)
                 best = np.concatenate(list(found))
+        return self.totals(best, codes.dtype)
+
+    def totals(self, best: Products, stored: np.dtype[np.generic]) -> NDArray[np.float64]:
+        """Join the best products, (pages, q), of pages stored so into scores, (pages,)."""
         # summed token after token: a matrix product may choose another order for another number of pages
-        total: NDArray[np.float64] = np.cumsum(best * self._factors, axis=1)[:, -1]
+        total: NDArray[np.float64] = np.cumsum(best * self.operand(stored).factors, axis=1)[:, -1]
         return total
 
-    def _best(self, codes: Codes, scales: Floats, spans: Spans) -> Floats:
-        if self._kernel is not None and self._packed is not None:
-            return self._kernel.best(self._packed, codes, scales, spans)
+    def _best(self, codes: Stored, scales: Floats, spans: Spans) -> Products:
+        if codes.dtype == np.uint8 and self._kernel is not None and self._packed is not None:
+            return self._kernel.best(self._packed, codes.view(np.uint8), scales, spans)
         return self._multiplied(codes, scales, spans)
 
-    def _multiplied(self, codes: Codes, scales: Floats, spans: Spans) -> Floats:
+    def _multiplied(self, codes: Stored, scales: Floats, spans: Spans) -> Products:
         lengths = spans[1] - spans[0]
         ends = np.cumsum(lengths)
-        found = np.empty((len(lengths), len(self._codes)), dtype=np.float32)
-        first = 0
-        while first < len(found):
+        found, first = [], 0
+        while first < len(lengths):
             before = int(ends[first - 1]) if first else 0
             last = max(first + 1, int(np.searchsorted(ends, before + BLOCK_ROWS, side="right")))
             rows = np.concatenate([np.arange(a, b) for a, b in spans[:, first:last].T])
             starts = np.concatenate([[0], np.cumsum(lengths[first : last - 1])])
-            products = self._products(codes[rows]).astype(np.float32) * scales[rows, None]
-            found[first:last] = np.maximum.reduceat(products, starts, axis=0)
+            found.append(np.maximum.reduceat(self._products(codes[rows], scales[rows, None]), starts, axis=0))
             first = last
-        return found
+        return np.concatenate(found)
 
-    def _products(self, codes: Codes) -> NDArray[np.int32]:
-        page, own = torch.from_numpy((codes ^ 0x80).view(np.int8)), torch.from_numpy(self._codes)
-        product: NDArray[np.int32] = torch._int_mm(page, own.t()).numpy()  # noqa: SLF001 - torch's only int8 product
-        return product
+    def _products(self, codes: Stored, scales: Floats) -> Products:
+        own = torch.from_numpy(self.operand(codes.dtype).rows).t()
+        if codes.dtype == np.float16:
+            numbers: Products = (torch.from_numpy(codes).double() @ own).numpy()
+            return numbers
+        page = torch.from_numpy((codes.view(np.uint8) ^ 0x80).view(np.int8))
+        whole: NDArray[np.int32] = torch._int_mm(page, own).numpy()  # noqa: SLF001 - torch's only int8 product
+        return whole.astype(np.float32) * scales

@@ -3,7 +3,7 @@
 Layout, little-endian, each part on a multiple of 64 bytes:
 
     header   magic, rows, pages, dim, where the table starts, its length, its checksum, the header's own
-    codes    rows x dim uint8        scales   rows x float32         boxes   rows x 4 uint16
+    codes    rows x dim x uint8 or float16     scales   rows x float32     boxes   rows x 4 uint16
     table    bounds (pages + 1) int64, uids int64, checksums uint64, flags uint8, ids joined by newlines
 
 Opening checks header, length and table. A page's vectors are checked against the page's own checksum when
@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import xxhash
@@ -24,10 +24,10 @@ from domain.errors import StoreError
 from domain.page import PageId
 from retrieve.encoder import Floats, Vectors
 from retrieve.files import write_file
-from retrieve.maxsim import quantised, restored
-from retrieve.native import Codes
+from retrieve.maxsim import Kind, Stored, quantised, restored
 
-MAGIC = b"RECTOTK1"
+MAGICS: dict[Kind, bytes] = {"int8": b"RECTOTK1", "float16": b"RECTOTH1"}
+TYPES: dict[Kind, np.dtype[Any]] = {"int8": np.dtype(np.uint8), "float16": np.dtype(np.float16)}
 HEADER = struct.Struct("<8sQQQQQQ")
 ALIGN = 64
 BOX_STEPS = 65535.0
@@ -40,21 +40,20 @@ class PageRecord:
 
     Attributes:
         uid: grows with every page ever added to a store: the newer of two is the page's truth.
-        codes: (n, dim) uint8, 128 above the signed value.
-        scales: (n,) float32.
+        codes: (n, dim) and scales: (n,) as in `retrieve.maxsim.Quantised`.
         boxes: (n, 4) uint16 in 65535ths of the page; None where the encoder gave none.
     """
 
     page: PageId
     uid: int
-    codes: Codes
+    codes: Stored
     scales: Floats
     boxes: NDArray[np.uint16] | None
 
     @classmethod
-    def of(cls, page: PageId, uid: int, vectors: Vectors) -> "PageRecord":
-        """Quantise a page's vectors."""
-        own = quantised(vectors.rows)
+    def of(cls, page: PageId, uid: int, vectors: Vectors, kind: Kind) -> "PageRecord":
+        """Round a page's vectors to what is stored."""
+        own = quantised(vectors.rows, kind)
         boxes = None
         if vectors.boxes is not None:
             boxes = np.rint(vectors.boxes.clip(0, 1) * BOX_STEPS).astype(np.uint16)
@@ -68,7 +67,7 @@ class PageRecord:
         return Vectors(rows, boxes)
 
 
-def write_segment(path: Path, records: Sequence[PageRecord], *, dim: int) -> None:
+def write_segment(path: Path, records: Sequence[PageRecord], *, dim: int, kind: Kind) -> None:
     """Write pages, none of them empty, into one durable file; memory stays flat."""
     bounds = np.zeros(len(records) + 1, dtype=np.int64)
     np.cumsum([len(record.codes) for record in records], out=bounds[1:])
@@ -79,7 +78,7 @@ def write_segment(path: Path, records: Sequence[PageRecord], *, dim: int) -> Non
         np.array([record.boxes is not None for record in records], dtype=np.uint8).tobytes(),
         "\n".join(record.page for record in records).encode(),
     ))  # fmt: skip
-    layout = _Layout(int(bounds[-1]), dim)
+    layout = _Layout(int(bounds[-1]), dim, kind)
 
     def write(file: BinaryIO) -> None:
         file.write(_header(layout, len(records), table))
@@ -98,18 +97,19 @@ def write_segment(path: Path, records: Sequence[PageRecord], *, dim: int) -> Non
 class Segment:
     """A segment, open for reading. It may be read while its file is removed by a merge."""
 
-    def __init__(self, path: Path, *, dim: int) -> None:
+    def __init__(self, path: Path, *, dim: int, kind: Kind = "int8") -> None:
         """Map the file and check its header, length and table.
 
         Raises:
-            StoreError: the file is missing, cut, damaged or of another width.
+            StoreError: the file is missing, cut, damaged, or of another width or kind of number.
         """
         self.path = path
-        rows, pages, table = _opened(path, dim)
-        layout = _Layout(rows, dim)
+        rows, pages, table = _opened(path, dim, kind)
+        layout = _Layout(rows, dim, kind)
         self.bytes = layout.table + len(table)
         data = np.memmap(path, dtype=np.uint8, mode="r")
-        self.codes: Codes = data[layout.codes :][: rows * dim].reshape(rows, dim)
+        codes = data[layout.codes :][: rows * dim * TYPES[kind].itemsize]
+        self.codes: Stored = codes.view(TYPES[kind]).reshape(rows, dim)
         self.scales: Floats = data[layout.scales :][: rows * 4].view(np.float32)
         self._boxes: NDArray[np.uint16] = data[layout.boxes :][: rows * 8].view(np.uint16).reshape(rows, 4)
         ints = np.frombuffer(table, dtype=np.int64, count=2 * pages + 1)
@@ -129,12 +129,10 @@ class Segment:
             self.pages[ordinal], int(self.uids[ordinal]), self.codes[rows], self.scales[rows], boxes
         )
 
-    def damaged(self, ordinals: Iterable[int], *, again: bool = False) -> tuple[int, ...]:
+    def damaged(self, ordinals: NDArray[np.int64], *, again: bool = False) -> tuple[int, ...]:
         """Which of these pages differ from their checksum; `again` reads even those found sound before."""
         bad = []
-        for ordinal in ordinals:
-            if self._sound[ordinal] and not again:
-                continue
+        for ordinal in (ordinals if again else ordinals[~self._sound[ordinals]]).tolist():
             sound = _checksum(self.record(ordinal)) == int(self._sums[ordinal])
             self._sound[ordinal] = sound
             if not sound:
@@ -145,10 +143,10 @@ class Segment:
 class _Layout:
     """Where the parts of a segment start."""
 
-    def __init__(self, rows: int, dim: int) -> None:
-        self.rows, self.dim = rows, dim
+    def __init__(self, rows: int, dim: int, kind: Kind) -> None:
+        self.rows, self.dim, self.magic = rows, dim, MAGICS[kind]
         self.codes = ALIGN * 2
-        self.scales = _aligned(self.codes + rows * dim)
+        self.scales = _aligned(self.codes + rows * dim * TYPES[kind].itemsize)
         self.boxes = _aligned(self.scales + rows * 4)
         self.table = _aligned(self.boxes + rows * 8)
 
@@ -159,12 +157,18 @@ def _aligned(position: int) -> int:
 
 def _header(layout: _Layout, pages: int, table: bytes) -> bytes:
     body = HEADER.pack(
-        MAGIC, layout.rows, pages, layout.dim, layout.table, len(table), xxhash.xxh3_64_intdigest(table)
+        layout.magic,
+        layout.rows,
+        pages,
+        layout.dim,
+        layout.table,
+        len(table),
+        xxhash.xxh3_64_intdigest(table),
     )
     return body + struct.pack("<Q", xxhash.xxh3_64_intdigest(body))
 
 
-def _opened(path: Path, dim: int) -> tuple[int, int, bytes]:
+def _opened(path: Path, dim: int, kind: Kind) -> tuple[int, int, bytes]:
     try:
         with path.open("rb") as file:
             body = file.read(HEADER.size)
@@ -172,8 +176,10 @@ def _opened(path: Path, dim: int) -> tuple[int, int, bytes]:
             if len(own) < 8 or struct.unpack("<Q", own)[0] != xxhash.xxh3_64_intdigest(body):
                 raise StoreError(f"the header of {path} is damaged")
             magic, rows, pages, width, start, length, checksum = HEADER.unpack(body)
-            if magic != MAGIC or width != dim:
-                raise StoreError(f"{path} is of another version or width ({width}, expected {dim})")
+            if magic != MAGICS[kind] or width != dim:
+                raise StoreError(
+                    f"{path} is of another version, width ({width}, expected {dim}) or kind of number"
+                )
             file.seek(start)
             table = file.read()
     except OSError as error:

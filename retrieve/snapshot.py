@@ -47,6 +47,11 @@ class Snapshot:
     damage: tuple[Damage, ...]
 
     @cached_property
+    def everything(self) -> NDArray[np.int64]:
+        """Every position of `names`."""
+        return np.arange(len(self.names))
+
+    @cached_property
     def position(self) -> dict[PageId, int]:
         """Where each page stands in `names`."""
         return {page: at for at, page in enumerate(self.names)}
@@ -68,6 +73,10 @@ class Snapshot:
             counts[mine] = np.diff(segment.bounds)[self.places[mine, 1]]
         return counts
 
+    def rows(self, positions: NDArray[np.int64]) -> int:
+        """How many vectors these pages have together."""
+        return int((self.lengths if positions is self.everything else self.lengths[positions]).sum())
+
     def record(self, at: int) -> PageRecord:
         """The vectors of the page at a position of `names`."""
         place = self.places[at]
@@ -79,11 +88,12 @@ class Snapshot:
         Raises:
             StoreError: names the pages and the remedy.
         """
-        bad = [
-            self.names[at]
-            for at in positions
-            if self.segments[self.places[at, 0]].damaged((int(self.places[at, 1]),))
-        ]
+        bad: list[PageId] = []
+        where = self.places[positions]
+        for number in np.unique(where[:, 0]).tolist():
+            segment = self.segments[number]
+            damaged = segment.damaged(where[where[:, 0] == number, 1])
+            bad.extend(segment.pages[ordinal] for ordinal in damaged)
         if bad:
             raise StoreError(
                 f"the stored vectors of {', '.join(bad[:5])}{' ...' if len(bad) > 5 else ''} are damaged; "
@@ -104,7 +114,9 @@ def loaded(directory: Path, manifest: Manifest, known: Mapping[str, Segment]) ->
     places: list[NDArray[np.int64]] = [np.zeros((0, 2), dtype=np.int64)]
     for entry in manifest.segments:
         try:
-            segment = known.get(entry.name) or Segment(directory / entry.name, dim=manifest.dim)
+            segment = known.get(entry.name) or Segment(
+                directory / entry.name, dim=manifest.dim, kind=manifest.stored
+            )
         except StoreError as error:
             lost = entry.pages - int(entry.removed.sum())
             damage.append(Damage(directory / entry.name, str(error), (), lost))

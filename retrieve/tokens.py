@@ -14,6 +14,7 @@ from domain.fingerprint import Fingerprint
 from domain.page import PageId
 from retrieve.files import sync_directory
 from retrieve.manifest import NAMES, Manifest, SegmentEntry, read_manifest, write_manifest
+from retrieve.maxsim import Kind
 from retrieve.segment import PageRecord, write_segment
 from retrieve.snapshot import Damage, by_name, loaded
 
@@ -28,8 +29,10 @@ LARGEST = 4096
 class TokenStore:
     """Page vectors on disk. The manifest is the commit: what it does not name does not exist."""
 
-    def __init__(self, directory: Path, *, fingerprint: Fingerprint, dim: int, writable: bool) -> None:
-        """Open, or create when absent and writable.
+    def __init__(
+        self, directory: Path, *, fingerprint: Fingerprint, dim: int, writable: bool, stored: Kind = "int8"
+    ) -> None:
+        """Open, or create when absent and writable; `stored` says in which numbers a new one keeps vectors.
 
         Raises:
             StoreError: absent and not writable, made by another encoder, or without a readable manifest.
@@ -38,13 +41,15 @@ class TokenStore:
         self.directory = directory
         self.writable = writable
         self._mutex = threading.RLock()
+        self._merging = threading.RLock()
+        self._reserved = 0
         self._lock = FileLock(directory / "writer.lock", timeout=0)
         if writable:
             self._claim()
         try:
             manifest = read_manifest(directory)
             if manifest is None:
-                manifest = self._created(fingerprint, dim)
+                manifest = self._created(Manifest(fingerprint, dim, stored))
             _refuse_foreign(directory, manifest, fingerprint, dim)
             self._stamp = self._stamped()
             self.snapshot = loaded(directory, manifest, {})
@@ -72,7 +77,6 @@ class TokenStore:
             if kept:
                 manifest = self._appended(manifest, kept)
             self._commit(manifest)
-            self._merge()
 
     def remove(self, pages: Sequence[PageId]) -> None:
         """Forget pages; unknown ones are ignored. Durable on return."""
@@ -100,7 +104,7 @@ class TokenStore:
         snapshot = self.snapshot
         found = list(snapshot.damage)
         for number, segment in enumerate(snapshot.segments):
-            ordinals = snapshot.places[snapshot.places[:, 0] == number, 1].tolist()
+            ordinals = snapshot.places[snapshot.places[:, 0] == number, 1]
             bad = segment.damaged(ordinals, again=True)
             if bad:
                 pages = tuple(segment.pages[at] for at in bad)
@@ -117,14 +121,30 @@ class TokenStore:
 
     def compact(self) -> None:
         """Rewrite small segments and those that hold removed pages: what was removed leaves the disk."""
-        with self._mutex:
+        with self._merging:
             self._writing()
-            snapshot = self.snapshot
-            stale = [
-                entry for entry in snapshot.manifest.segments if entry.dead or entry.pages < LARGEST // FAN
-            ]
+            entries = self.snapshot.manifest.segments
+            stale = [entry for entry in entries if entry.dead or entry.pages < LARGEST // FAN]
             if len(stale) > 1 or any(entry.dead for entry in stale):
                 self._rewrite(stale)
+
+    def merge(self) -> None:
+        """Join small segments of about one size. Pages may be searched, added and removed meanwhile.
+
+        Raises:
+            StoreError: a page that would be copied is damaged.
+        """
+        with self._merging:
+            self._writing()
+            while True:
+                tiers: dict[int, list[SegmentEntry]] = {}
+                for entry in self.snapshot.manifest.segments:
+                    if entry.pages < LARGEST:
+                        tiers.setdefault(entry.pages.bit_length() // 3, []).append(entry)
+                full = [entries for entries in tiers.values() if len(entries) >= FAN]
+                if not full:
+                    return
+                self._rewrite(full[0])
 
     def close(self) -> None:
         """Let another process write."""
@@ -137,10 +157,9 @@ class TokenStore:
         except Timeout:
             raise BusyError(f"another process writes to {self.directory}; wait for it or stop it") from None
 
-    def _created(self, fingerprint: Fingerprint, dim: int) -> Manifest:
+    def _created(self, manifest: Manifest) -> Manifest:
         if not self.writable:
             raise StoreError(f"no vectors in {self.directory}; index something first")
-        manifest = Manifest(fingerprint, dim)
         write_manifest(self.directory, manifest)
         return manifest
 
@@ -173,24 +192,37 @@ class TokenStore:
         return replace(snapshot.manifest, segments=tuple(changed))
 
     def _appended(self, manifest: Manifest, records: Sequence[PageRecord]) -> Manifest:
-        name = f"{manifest.next_segment:08d}.tokens"
-        write_segment(self.directory / name, records, dim=manifest.dim)
+        entry = self._written(records)
         return replace(
             manifest,
-            segments=(*manifest.segments, SegmentEntry(name, len(records))),
-            next_segment=manifest.next_segment + 1,
+            segments=(*manifest.segments, entry),
+            next_segment=max(manifest.next_segment, self._reserved + 1),
             next_uid=max(manifest.next_uid, max(record.uid for record in records) + 1),
         )
 
+    def _written(self, records: Sequence[PageRecord]) -> SegmentEntry:
+        with self._mutex:
+            manifest = self.snapshot.manifest
+            self._reserved = max(self._reserved + 1, manifest.next_segment)
+            name = f"{self._reserved:08d}.tokens"
+        write_segment(self.directory / name, records, dim=manifest.dim, kind=manifest.stored)
+        return SegmentEntry(name, len(records))
+
     def _commit(self, manifest: Manifest) -> None:
+        before = {entry.name for entry in self.snapshot.manifest.segments}
         kept = tuple(entry for entry in manifest.segments if not entry.dead or not entry.removed.all())
         manifest = replace(manifest, commit=manifest.commit + 1, segments=kept)
         write_manifest(self.directory, manifest)
         self._stamp = self._stamped()
         self.snapshot = loaded(self.directory, manifest, by_name(self.snapshot))
-        self._sweep()
+        gone = before - {entry.name for entry in kept}
+        for name in gone:
+            (self.directory / name).unlink(missing_ok=True)
+        if gone:
+            sync_directory(self.directory)
 
     def _sweep(self) -> None:
+        """Delete what a crash left behind; only before anything else is written."""
         named = {entry.name for entry in self.snapshot.manifest.segments}
         left = [path for path in self.directory.glob("*.tokens") if path.name not in named]
         left += self.directory.glob(".tmp-*")
@@ -199,28 +231,22 @@ class TokenStore:
         if left:
             sync_directory(self.directory)
 
-    def _merge(self) -> None:
-        while True:
-            tiers: dict[int, list[SegmentEntry]] = {}
-            for entry in self.snapshot.manifest.segments:
-                if entry.pages < LARGEST:
-                    tiers.setdefault(entry.pages.bit_length() // 3, []).append(entry)
-            full = [entries for entries in tiers.values() if len(entries) >= FAN]
-            if not full:
-                return
-            self._rewrite(full[0])
-
     def _rewrite(self, entries: Sequence[SegmentEntry]) -> None:
         snapshot = self.snapshot
         chosen = {entry.name for entry in entries}
         numbers = [n for n, segment in enumerate(snapshot.segments) if segment.path.name in chosen]
         positions = np.flatnonzero(np.isin(snapshot.places[:, 0], numbers))
         snapshot.check(positions)
-        kept = tuple(entry for entry in snapshot.manifest.segments if entry.name not in chosen)
-        manifest = replace(snapshot.manifest, segments=kept)
-        if len(positions):
-            manifest = self._appended(manifest, [snapshot.record(int(at)) for at in positions])
-        self._commit(manifest)
+        # the copy is made while others write: only the commit takes their turn
+        joined = self._written([snapshot.record(int(at)) for at in positions]) if len(positions) else None
+        with self._mutex:
+            manifest = self.snapshot.manifest
+            kept = tuple(entry for entry in manifest.segments if entry.name not in chosen)
+            if joined is not None:
+                removed = ~np.isin(snapshot.uids[positions], self.snapshot.uids)
+                kept = (*kept, joined.removing(removed))
+                manifest = replace(manifest, next_segment=max(manifest.next_segment, self._reserved + 1))
+            self._commit(replace(manifest, segments=kept))
 
     def _forget_damage(self) -> None:
         lost = {damage.file.name for damage in self.snapshot.damage}
@@ -233,7 +259,7 @@ class TokenStore:
             self.forgotten: tuple[Damage, ...] = damage
         else:
             self.forgotten = ()
-            self._sweep()
+        self._sweep()
 
 
 def _refuse_foreign(directory: Path, manifest: Manifest, fingerprint: Fingerprint, dim: int) -> None:

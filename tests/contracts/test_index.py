@@ -10,7 +10,6 @@ from domain.fingerprint import Fingerprint
 from domain.page import Hit, page_id
 from retrieve.encoder import Vectors
 from retrieve.engine import Engine, EngineOptions
-from retrieve.faiss_index import FaissIndex
 from retrieve.flat import FlatIndex
 from retrieve.index import Index
 
@@ -21,15 +20,24 @@ STEP = 0.02
 Open = Callable[[], Index]
 
 
-@pytest.fixture(params=["flat", "faiss", "engine", "engine with a first stage"])
+KINDS = {
+    "flat": None,
+    "engine": EngineOptions(),
+    "engine in half precision": EngineOptions(stored="float16"),
+    "engine on a device": EngineOptions(hot_bytes=20_000),
+    "engine with a first stage": EngineOptions(pooled=6, candidates=30, exact_rows=40),
+    "engine with all of it": EngineOptions(
+        pooled=6, candidates=30, exact_rows=40, stored="float16", hot_bytes=20_000
+    ),
+}
+
+
+@pytest.fixture(params=KINDS)
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
-    if request.param == "flat":
+    options = KINDS[request.param]
+    if options is None:
         yield FlatIndex()
-    elif request.param == "faiss":
-        yield FaissIndex(DIM, count=100)
     else:
-        exact_rows = 100_000 if request.param == "engine" else 40
-        options = EngineOptions(pooled=6, candidates=30, exact_rows=exact_rows)
         engine = Engine.open(
             tmp_path, fingerprint=Fingerprint("test"), dim=DIM, options=options, writable=True
         )

@@ -1,5 +1,6 @@
 """The engine on disk: it survives what disks and crashes do, or says so; it never ranks on damaged vectors."""
 
+import logging
 import multiprocessing
 import shutil
 from multiprocessing.connection import Connection
@@ -11,9 +12,13 @@ import pytest
 from domain.errors import BusyError, StoreError, UsageError
 from domain.fingerprint import Fingerprint
 from domain.page import page_id
+from retrieve import tokens
 from retrieve.encoder import Vectors
 from retrieve.engine import Engine, EngineOptions
 from retrieve.files import sealed, unsealed
+from retrieve.maxsim import Kind
+from retrieve.segment import PageRecord
+from retrieve.tokens import TokenStore
 
 DIM = 16
 MADE_BY = Fingerprint("test", revision="1")
@@ -183,24 +188,75 @@ def test_removed_vectors_leave_the_disk(filled: Path) -> None:
     assert engine.verify(full=True) == ()
 
 
+def test_half_precision_is_kept_whatever_is_asked_for_later(tmp_path: Path) -> None:
+    options = EngineOptions(stored="float16")
+    engine = Engine.open(tmp_path, fingerprint=MADE_BY, dim=DIM, options=options, writable=True)
+    engine.add(PAGES, ROWS)
+    bigger = engine.size().disk_bytes
+    engine.close()
+    again = opened(tmp_path, writable=True)
+    again.add(PAGES[:3], ROWS[:3])
+    stored = again.vectors(PAGES[3])
+    assert stored is not None
+    assert np.abs(stored.rows - ROWS[3].rows).max() < 0.0005
+    assert again.verify(full=True) == ()
+    again.close()
+    flip(segments(tmp_path)[0], 0.3)
+    with pytest.raises(StoreError, match="are damaged"):
+        opened(tmp_path).search(ROWS[0], k=40)
+    plain = opened(tmp_path / "plain", writable=True)
+    plain.add(PAGES, ROWS)
+    assert plain.size().disk_bytes < bigger
+    plain.close()
+
+
+def test_pages_may_be_added_and_removed_while_segments_are_joined(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path, fingerprint=MADE_BY, dim=DIM, writable=True)
+    for page, rows in zip(PAGES[:20], ROWS, strict=False):
+        store.add([(page, PageRecord.of(page, 0, rows, "int8"))])
+    before, write = set(store.snapshot.names), tokens.write_segment
+
+    def interrupted(path: Path, records: list[PageRecord], *, dim: int, kind: Kind) -> None:
+        write(path, records, dim=dim, kind=kind)
+        tokens.write_segment = write  # what follows happens between the copy and its commit
+        store.remove([records[0].page])
+        store.add([(PAGES[30], PageRecord.of(PAGES[30], 0, ROWS[30], "int8"))])
+        before.symmetric_difference_update({records[0].page, PAGES[30]})
+
+    tokens.write_segment = interrupted
+    store.merge()
+    assert tokens.write_segment is write
+    assert set(store.snapshot.names) == before
+    assert len(segments(tmp_path)) < 20
+    assert store.verify() == ()
+    store.close()
+    again = TokenStore(tmp_path, fingerprint=MADE_BY, dim=DIM, writable=True)
+    assert set(again.snapshot.names) == before
+    again.close()
+
+
 def test_many_small_batches_are_merged(tmp_path: Path) -> None:
     engine = opened(tmp_path, writable=True)
     for page, rows in zip(PAGES, ROWS, strict=True):
         engine.add([page], [rows])
+    engine.settle()
     assert len(segments(tmp_path)) < 16
+    assert engine.verify(full=True) == ()
     assert engine.pages() == set(PAGES)
     assert engine.search(ROWS[5], k=1)[0].page == PAGES[5]
 
 
 def test_a_damaged_or_missing_first_stage_is_rebuilt_and_changes_no_ranking(filled: Path) -> None:
     first = opened(filled, writable=True, exact_rows=100)
+    first.settle()
     before = first.search(ROWS[9], k=5)
     first.close()
-    flip(filled / "cache" / "first-stage.faiss", 0.6)
+    flip(next((filled / "cache").glob("*.part")), 0.6)
     reader = opened(filled, exact_rows=100)
     assert reader.search(ROWS[9], k=1) == before[:1]
     assert [one.lost for one in reader.verify(full=False)] == [0]
     writer = opened(filled, writable=True, exact_rows=100)
+    writer.settle()
     assert writer.verify(full=True) == ()
     assert writer.search(ROWS[9], k=5) == before
     shutil.rmtree(filled / "cache")
@@ -233,3 +289,47 @@ def test_readers_in_other_processes_see_whole_commits_while_one_writes(filled: P
     assert here.recv() == (True, 52)
     reader.join()
     assert reader.exitcode == 0
+
+
+def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_written(tmp_path: Path) -> None:
+    engine = opened(tmp_path, writable=True, exact_rows=160)
+    engine.add(PAGES[:32], ROWS[:32])
+    engine.settle()
+    before = {path.name: path.stat().st_ino for path in (tmp_path / "cache").glob("*.part")}
+    assert len(before) == 1
+    engine.add(PAGES[32:], ROWS[32:])
+    assert engine.search(ROWS[35], k=1)[0].page == PAGES[35]
+    engine.settle()
+    after = {path.name: path.stat().st_ino for path in (tmp_path / "cache").glob("*.part")}
+    assert len(after) == 2
+    assert before.items() <= after.items()
+    reader = opened(tmp_path, exact_rows=160)
+    assert reader.search(ROWS[35], k=5) == engine.search(ROWS[35], k=5)
+    engine.close()
+
+
+def test_a_reader_takes_up_only_the_parts_that_are_new(tmp_path: Path) -> None:
+    engine = opened(tmp_path, writable=True, exact_rows=160)
+    engine.add(PAGES[:32], ROWS[:32])
+    engine.settle()
+    reader = opened(tmp_path, exact_rows=160)
+    engine.add(PAGES[32:], ROWS[32:])
+    engine.settle()
+    next(iter(sorted((tmp_path / "cache").glob("*.part")))).write_bytes(b"never read again")
+    assert reader.refresh()
+    assert reader.search(ROWS[35], k=5) == engine.search(ROWS[35], k=5)
+    engine.close()
+
+
+def test_a_first_stage_that_cannot_be_built_is_warned_of_and_searches_stay_exact(
+    filled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flip(segments(filled)[0], 0.3)
+    with caplog.at_level(logging.WARNING):
+        writer = opened(filled, writable=True, exact_rows=100)
+        writer.settle()
+    assert "not tidied up: the stored vectors of doc" in caplog.text
+    assert not list((filled / "cache").glob("*.json"))
+    writer.rebuild()
+    assert list((filled / "cache").glob("*.json"))
+    writer.close()

@@ -14,6 +14,7 @@ from domain.page import document_of, page_id
 from retrieve.encoder import Vectors
 from retrieve.engine import Engine, EngineOptions
 from retrieve.flat import FlatIndex
+from retrieve.maxsim import Kind
 
 DIM = 8
 PAGES = st.sampled_from([page_id(doc, number) for doc in "abc" for number in range(1, 7)])
@@ -27,7 +28,12 @@ def vectors(seed: int) -> Vectors:
 
 
 class EngineMachine(RuleBasedStateMachine):
-    """The model is what a dictionary would hold; `exact_rows` is so low that the first stage is in play."""
+    """The model is what a dictionary would hold; `exact_rows` is so low that the first stage is in play.
+
+    Merges and the first stage's growth run on a thread of their own, whenever they come to it.
+    """
+
+    stored: Kind = "int8"
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +42,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.engine = self.opened()
 
     def opened(self) -> Engine:
-        options = EngineOptions(pooled=2, candidates=18, exact_rows=8)
+        options = EngineOptions(pooled=2, candidates=18, exact_rows=8, stored=self.stored)
         made_by = Fingerprint("test")
         return Engine.open(self.directory, fingerprint=made_by, dim=DIM, options=options, writable=True)
 
@@ -57,6 +63,10 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def compact(self) -> None:
         self.engine.compact()
+
+    @rule()
+    def settle(self) -> None:
+        self.engine.settle()
 
     @rule()
     def rebuild(self) -> None:
@@ -103,4 +113,14 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+TestEngineMachine.settings = settings(max_examples=8, stateful_step_count=12, deadline=None)
+
+
+class HalfPrecisionMachine(EngineMachine):
+    """The same, stored in half precision."""
+
+    stored = "float16"
+
+
+TestHalfPrecisionMachine = HalfPrecisionMachine.TestCase
+TestHalfPrecisionMachine.settings = settings(max_examples=4, stateful_step_count=12, deadline=None)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from domain.errors import StoreError
-from retrieve import first_stage
+from retrieve import first_stage_files as files
 from retrieve.encoder import Vectors
 from retrieve.first_stage import FirstStage
 from retrieve.gathering import gathered, settled
-from retrieve.maxsim import late_interaction
+from retrieve.maxsim import Scorer, late_interaction
 
 DIM, PAGES, TOKENS = 16, 500, 12
+UIDS = np.arange(1, PAGES + 1)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -34,80 +35,125 @@ def query(pages: np.ndarray, seed: int) -> Vectors:
     return Vectors(unit(rows + rng.normal(scale=0.05, size=rows.shape)))
 
 
+def trained(pages: np.ndarray, uids: np.ndarray, count: int = 8) -> FirstStage:
+    rows = len(uids) * min(count, pages.shape[1])
+    return FirstStage.fitted(uids, lambda at: pages[at], dim=pages.shape[2], count=count, rows=rows)
+
+
 def built(pages: np.ndarray, count: int = 8) -> FirstStage:
-    uids = np.arange(1, PAGES + 1)
-    return FirstStage.build(uids, lambda at: pages[at], dim=DIM, count=count)
+    uids = np.arange(1, len(pages) + 1)
+    first = trained(pages, uids, count)
+    first.take(first.part(uids, lambda at: pages[at]))
+    return first
 
 
-@pytest.mark.parametrize("flat_rows", [0, 10_000])
-def test_the_best_pages_are_among_the_candidates(
-    pages: np.ndarray, monkeypatch: pytest.MonkeyPatch, flat_rows: int
-) -> None:
-    monkeypatch.setattr(first_stage, "FLAT_ROWS", flat_rows)
+def found(first: FirstStage, asked: Vectors, *, wanted: int, living: np.ndarray = UIDS) -> list[int]:
+    return first.candidates(Scorer(asked), wanted=wanted, alive=first.alive(living)).tolist()
+
+
+def test_the_best_pages_are_among_the_candidates(pages: np.ndarray) -> None:
     first, kept = built(pages), []
-    assert (first.cells > 1) == (flat_rows == 0)
     for seed in range(20):
         asked = query(pages, seed)
         exact = np.argsort([-late_interaction(asked.rows, page) for page in pages])[:5] + 1
-        found = first.candidates(asked, wanted=50, living=np.arange(1, PAGES + 1))
-        assert len(found) == 50
-        kept.append(np.isin(exact, found).mean())
+        chosen = found(first, asked, wanted=50)
+        assert len(chosen) == 50
+        kept.append(np.isin(exact, chosen).mean())
     assert np.mean(kept) > 0.95
+
+
+@pytest.mark.parametrize("dim", [3, 20, 1024])
+def test_vectors_of_any_width_are_found(dim: int) -> None:
+    rows = unit(np.random.default_rng(1).normal(size=(30, 2, dim)))
+    first = built(rows)
+    for page in (0, 17, 29):
+        assert page + 1 in found(first, Vectors(rows[page]), wanted=3, living=np.arange(1, 31))
 
 
 def test_only_living_pages_are_found_and_all_of_them_when_few(pages: np.ndarray) -> None:
     first = built(pages)
     few = np.arange(3, 300, 40)
-    assert first.candidates(query(pages, 1), wanted=20, living=few).tolist() == few.tolist()
+    assert found(first, query(pages, 1), wanted=20, living=few) == few.tolist()
     half = np.arange(2, PAGES, 2)
-    found = first.candidates(query(pages, 1), wanted=20, living=half)
-    assert len(found) >= 20
-    assert np.isin(found, half).all()
+    chosen = found(first, query(pages, 1), wanted=20, living=half)
+    assert len(chosen) >= 20
+    assert np.isin(chosen, half).all()
 
 
 def test_pages_newer_than_it_knows_are_passed_over(pages: np.ndarray) -> None:
-    found = built(pages).candidates(query(pages, 1), wanted=10, living=np.arange(400, 900))
-    assert found.max() <= PAGES
+    assert max(found(built(pages), query(pages, 1), wanted=10, living=np.arange(400, 900))) <= PAGES
+    assert found(built(pages), query(pages, 1), wanted=10, living=np.arange(600, 900)) == []
 
 
-def test_extending_finds_new_pages_and_keeps_the_cells(
-    pages: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(first_stage, "FLAT_ROWS", 0)
-    uids = np.arange(1, PAGES + 1)
-    first = FirstStage.build(uids[:400], lambda at: pages[at], dim=DIM, count=8)
-    cells = first.cells
-    first.extend(uids[400:], lambda at: pages[400 + at])
-    assert (first.cells, first.covered, first.trained) == (cells, PAGES, 400)
+def test_what_is_taken_later_is_found_in_the_cells_of_before(pages: np.ndarray) -> None:
+    first = trained(pages[:400], UIDS[:400])
+    first.take(first.part(UIDS[:400], lambda at: pages[at]))
+    before = first.alive(UIDS)
+    more = first.part(UIDS[400:], lambda at: pages[400 + at])
+    assert first.covered == 400
+    first.take(more)
+    assert (first.covered, first.trained, first.shows(before)) == (PAGES, 400, False)
     own = Vectors(pages[450])
-    assert 451 in first.candidates(own, wanted=25, living=uids)
+    assert 451 in found(first, own, wanted=25)
+    # a search that began before sees what was known then
+    assert max(first.candidates(Scorer(own), wanted=25, alive=before)) <= 400
 
 
 def test_equal_pages_are_all_found_when_they_tie() -> None:
     same = np.repeat(unit(np.ones((1, 1, DIM))), 30, axis=0)
-    first = FirstStage.build(np.arange(1, 31), lambda at: same[at], dim=DIM, count=4)
-    found = first.candidates(Vectors(same[0]), wanted=5, living=np.arange(1, 31))
-    assert found.tolist() == list(range(1, 31))
+    chosen = found(built(same, 4), Vectors(same[0]), wanted=5, living=np.arange(1, 31))
+    assert chosen == list(range(1, 31))
+
+
+def saved(first: FirstStage, pages: np.ndarray, folder: Path, steps: list[int]) -> files.Stamp:
+    stamp, start = files.Stamp(first.count, first.trained), 0
+    for end in steps:
+        part = first.part(UIDS[start:end], lambda at, start=start: pages[start + at])
+        entry = files.write_part(folder, part, stamp.next_part)
+        stamp = files.Stamp(stamp.count, stamp.trained, stamp.next_part + 1, (*stamp.parts, entry))
+        start = end
+    files.write_stamp(folder, stamp)
+    return stamp
 
 
 def test_what_was_saved_is_loaded_and_damage_is_refused(pages: np.ndarray, tmp_path: Path) -> None:
-    first = built(pages)
-    first.save(tmp_path)
-    asked, living = query(pages, 3), np.arange(1, PAGES + 1)
-    before = first.candidates(asked, wanted=30, living=living).tolist()
-    again = FirstStage.load(tmp_path, dim=DIM, count=8)
-    assert again.candidates(asked, wanted=30, living=living).tolist() == before
+    asked, folder = query(pages, 3), tmp_path / "cache"
+    before = found(built(pages), asked, wanted=30)
+    saved(trained(pages, UIDS), pages, folder, [300, PAGES])
+
+    def again() -> FirstStage:
+        return files.load(folder, files.read_stamp(folder, count=8), dim=DIM)
+
+    assert found(again(), asked, wanted=30) == before
     with pytest.raises(StoreError, match="other options"):
-        FirstStage.load(tmp_path, dim=DIM, count=9)
-    for path in sorted(tmp_path.iterdir()):
+        files.read_stamp(folder, count=9)
+    for path in sorted(folder.iterdir()):
         whole = path.read_bytes()
         path.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
         with pytest.raises(StoreError):
-            FirstStage.load(tmp_path, dim=DIM, count=8)
+            again()
         path.unlink()
         with pytest.raises(StoreError):
-            FirstStage.load(tmp_path, dim=DIM, count=8)
+            again()
         path.write_bytes(whole)
+
+
+def test_many_small_parts_become_one_and_nothing_else_is_written_anew(
+    pages: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WHOLE", 200)
+    first = trained(pages, UIDS)
+    stamp = saved(first, pages, tmp_path, [200, *range(230, PAGES, 30), PAGES])
+    few = files.Stamp(stamp.count, stamp.trained, stamp.next_part, stamp.parts[:5])
+    assert files.joined(tmp_path, few, dim=DIM) == few
+    after = files.joined(tmp_path, stamp, dim=DIM)
+    assert after.parts[0] == stamp.parts[0]
+    assert [entry.pages for entry in after.parts] == [200, 300]
+    asked = query(pages, 5)
+    before = found(files.load(tmp_path, stamp, dim=DIM), asked, wanted=30)
+    files.write_stamp(tmp_path, after)
+    assert found(files.load(tmp_path, after, dim=DIM), asked, wanted=30) == before
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_token_that_did_not_reach_a_page_counts_with_the_last_score_it_saw() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.errors import UsageError
 from retrieve.encoder import Vectors
-from retrieve.maxsim import Scorer, late_interaction, quantised
+from retrieve.maxsim import Kind, Scorer, late_interaction, quantised
 from retrieve.native import kernel
 
 
@@ -39,26 +39,29 @@ def test_vectors_that_cannot_be_compared_are_refused(query: np.ndarray, page: np
 @settings(max_examples=40, deadline=None)
 @given(
     dim=st.sampled_from([3, 4, 10, 20, 128]),
+    kind=st.sampled_from(["int8", "float16"]),
     tokens=st.integers(1, 40),
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
     seed=st.integers(0, 1000),
 )
 def test_integer_scores_are_close_to_the_definition_and_the_same_with_and_without_the_kernel(
-    dim: int, tokens: int, lengths: list[int], seed: int
+    dim: int, kind: Kind, tokens: int, lengths: list[int], seed: int
 ) -> None:
     query = Vectors(unit(tokens, dim, seed), weights=unit(1, tokens, seed)[0])
-    pages = quantised(unit(sum(lengths), dim, seed + 1))
+    pages = quantised(unit(sum(lengths), dim, seed + 1), kind)
     at = spans(lengths)
     compiled = Scorer(query).scores(pages.codes, pages.scales, at)
     plain = Scorer(query, compiled=False).scores(pages.codes, pages.scales, at)
     exact = [late_interaction(query.rows, pages.rows[a:b], query.weights) for a, b in at.T]
     assert np.array_equal(compiled, plain)
-    assert np.abs(compiled - exact).max() < 0.01 * np.abs(query.weights).sum() + 1e-6
+    step = 0.01 if kind == "int8" else 1e-6  # against the rows that are stored, not those of before
+    assert np.abs(compiled - exact).max() < step * np.abs(query.weights).sum() + 1e-6
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_a_page_has_the_same_score_alone_and_in_company(*, compiled: bool) -> None:
-    pages, at = quantised(unit(40_000, 8, 1)), spans([700, 1, 3000, 41, 10_000, 26_258])
+@pytest.mark.parametrize("kind", ["int8", "float16"])
+def test_a_page_has_the_same_score_alone_and_in_company(*, compiled: bool, kind: Kind) -> None:
+    pages, at = quantised(unit(40_000, 8, 1), kind), spans([700, 1, 3000, 41, 10_000, 26_258])
     scorer = Scorer(Vectors(unit(17, 8, 2)), compiled=compiled)
     together = scorer.scores(pages.codes, pages.scales, at)
     alone = [scorer.scores(pages.codes, pages.scales, at[:, n : n + 1].copy())[0] for n in range(6)]
@@ -68,6 +71,22 @@ def test_a_page_has_the_same_score_alone_and_in_company(*, compiled: bool) -> No
 def test_one_byte_a_dimension_loses_less_than_half_a_step() -> None:
     rows = unit(50, 128, 3)
     assert np.abs(quantised(rows).rows - rows).max() <= np.abs(rows).max() / 127 / 2 + 1e-6
+
+
+def test_half_precision_keeps_ten_bits() -> None:
+    rows = unit(50, 128, 3)
+    assert np.abs(quantised(rows, "float16").rows - rows).max() <= 2**-11 * np.abs(rows).max()
+
+
+def test_half_precision_sums_are_exact_in_any_order() -> None:
+    query, rows = Vectors(unit(5, 128, 1)), unit(300, 128, 2)
+    turned = np.random.default_rng(3).permutation(128)
+    scores = [
+        Scorer(Vectors(query.rows[:, order])).scores(page.codes, page.scales, spans([100, 150, 50]))
+        for order in (np.arange(128), turned)
+        for page in [quantised(np.ascontiguousarray(rows[:, order]), "float16")]
+    ]
+    assert scores[0].tolist() == scores[1].tolist()
 
 
 def test_a_vector_that_is_not_finite_is_refused() -> None:

@@ -1,0 +1,49 @@
+"""Work that may wait: done on a thread of its own, in the way of neither searches nor writes."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from domain.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Does one piece of work again and again, when asked to, one at a time."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        """Take work that finds out by itself whether there is anything to do."""
+        self._work = work
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="recto-upkeep")
+        self._asked: list[Future[None]] = []
+
+    def ask(self) -> None:
+        """Have the work done soon; one that waits to begin does for both."""
+        self._asked = [one for one in self._asked if not one.done() or one.exception()]
+        if sum(not one.done() for one in self._asked) < 2:
+            self._asked.append(self._pool.submit(self._try))
+
+    def wait(self) -> None:
+        """Wait until what was asked for is done.
+
+        Raises:
+            Exception: what the work raised, other than trouble with files.
+        """
+        asked, self._asked = self._asked, []
+        for one in asked:
+            one.result()
+
+    def close(self) -> None:
+        """Wait, and end the thread."""
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
+
+    def _try(self) -> None:
+        try:
+            self._work()
+        except (StoreError, OSError) as error:
+            # nothing is lost: the files of before still count, and the next write asks again
+            log.warning("files of the index were not tidied up: %s", error)
