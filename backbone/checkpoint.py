@@ -23,7 +23,8 @@ from domain.families import FAMILIES
 from domain.model import ModelSettings
 from domain.names import near
 
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+"""How the hub names a repository: ORG/NAME."""
 _UNUSED = ("*.bin", "*.pt", "*.pth", "*.onnx", "*.gguf", "*.msgpack", "*.h5", "onnx/*", "openvino/*")
 _COLPALI_HEAD = "custom_text_proj"
 
@@ -119,7 +120,7 @@ def _find(name: str, settings: ModelSettings) -> tuple[Path, str]:
     local = Path(name).expanduser()
     if local.is_dir():
         return local, ""
-    if not _REPOSITORY.fullmatch(name) or name.startswith((".", "~")):
+    if not REPOSITORY.fullmatch(name) or name.startswith((".", "~")):
         raise ModelError(f"{name!r} is neither a directory on this machine nor a repository ORG/NAME")
     try:
         path = huggingface_hub.snapshot_download(
@@ -131,18 +132,20 @@ def _find(name: str, settings: ModelSettings) -> tuple[Path, str]:
     except LocalEntryNotFoundError as error:
         raise ModelError(
             f"{name} is not on this machine and cannot be fetched (offline, or the hub does not answer); "
-            "download it "
-            "elsewhere and give its directory"
+            f"download it elsewhere and give its directory{_meant(name)}"
         ) from error
     except RepositoryNotFoundError as error:
-        close = near(name, FAMILIES)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ModelError(
-            f"the hub has no repository {name}, or it asks for a login (hf auth login){hint}"
+            f"the hub has no repository {name}, or it asks for a login (hf auth login){_meant(name)}"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelError(f"{name} could not be fetched: {error}") from error
     return Path(path), Path(path).name
+
+
+def _meant(name: str) -> str:
+    close = [] if name in FAMILIES else near(name, FAMILIES)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _read(path: Path) -> Any:

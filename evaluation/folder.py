@@ -104,6 +104,8 @@ def resolve(
     Raises:
         UsageError: something is wrong; each finding with its file and line.
     """
+    if any(problem.kind == "schema" for problem in files.problems):
+        settle(files.problems, allow_missing=allow_missing)  # what cannot be read hides what else is there
     problems = list(files.problems)
     known = {question.id for question in files.questions}
     qrels: dict[str, dict[str, int]] = {}
@@ -161,5 +163,7 @@ def _unusable(
         return Problem("no_positive", *at, what)
     if documents is not None and question.doc not in documents:
         what = f"query {question.id!r} names document {question.doc!r}, which is not there"
+        if question.doc is None:
+            what = f"query {question.id!r} has no `doc`, the document to rank within"
         return Problem("missing_document", *at, what)
     return None

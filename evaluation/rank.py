@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from domain.errors import EngineError
 from domain.page import Hit, Query
-from domain.run import Run
+from domain.run import Answer, Run
 from evaluation.corpus import Names
 from evaluation.trec import Scores, falling
 from library.options import SearchOptions
 
 FIRST = "first stage"
 WHOLE = "pipeline"
+_UNREAD = "not reranked: engine "
 
 
 class Searcher(Protocol):
@@ -74,6 +76,9 @@ def rank(
         corpus: names the pages.
         configuration: what is asked.
         tick: called with the stage's name after each query.
+
+    Raises:
+        EngineError: a remote reranker failed; a search would go on without it, figures must not.
     """
     run: dict[str, dict[str, float]] = {}
     times: list[float] = []
@@ -81,9 +86,19 @@ def rank(
         start = time.perf_counter()
         answer = searcher.run((query,), configuration.options).answers[0]
         times.append((time.perf_counter() - start) * 1000)
+        _refuse_unread(answer)
         run[query.id] = named(answer.hits, corpus)
         tick(configuration.name)
     return Ranking(configuration.name, run, tuple(times))
+
+
+def _refuse_unread(answer: Answer) -> None:
+    for note in answer.notes:
+        if note.startswith(_UNREAD):
+            raise EngineError(
+                f"question {answer.query.id}: {note}; figures would be those of the first stage. Run the same "
+                "command again when the engine answers; nothing is embedded twice"
+            )
 
 
 def named(hits: Sequence[Hit], corpus: Names) -> dict[str, float]:

@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from backbone import probe
+from backbone.checkpoint import REPOSITORY
 from backbone.strict import quiet
 from domain.errors import ModelError
 from domain.model import ModelSettings
@@ -77,6 +78,7 @@ def convert(source: Path | str, target: Path) -> Conversion:
         raise ModelError(f"{target} exists; name a new directory for the converted model, or remove it")
     if util.find_spec("colpali_engine") is None:
         raise ModelError("converting needs colpali-engine; install it: pip install 'colpali-engine>=0.3.18'")
+    _refuse_name(str(source))
     _refuse_family(Path(source))
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
@@ -155,6 +157,11 @@ def agree(model: Path, reference: Path) -> float:
             "it was not accepted"
         )
     return largest
+
+
+def _refuse_name(source: str) -> None:
+    if not Path(source).is_dir() and not REPOSITORY.fullmatch(source):
+        raise ModelError(f"{source!r} is neither a directory on this machine nor a repository ORG/NAME")
 
 
 def _refuse_family(source: Path) -> None:

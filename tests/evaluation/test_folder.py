@@ -139,6 +139,17 @@ def test_a_question_bound_to_a_document_needs_one_that_exists(folder):
     assert resolve(read_folder(directory), PAGES).left_out == {}
 
 
+def test_a_question_bound_to_a_document_must_name_one(folder):
+    text = refusal(folder(queries=[{"_id": "q1", "text": "one"}, QUERIES[1]]), bound=True)
+    assert "queries.jsonl:1: query 'q1' has no `doc`" in text
+
+
+def test_what_cannot_be_read_is_named_alone(folder):
+    text = refusal(folder(queries=["{", QUERIES[1]]))
+    assert "queries.jsonl:1: not JSON" in text
+    assert "'q1' is not in queries.jsonl" not in text
+
+
 def test_nothing_left_to_evaluate_is_refused_even_when_missing_is_allowed(folder):
     assert "no question is left" in refusal(folder(qrels=[]), allow_missing=True)
 

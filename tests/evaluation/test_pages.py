@@ -8,7 +8,7 @@ import pytest
 import pytrec_eval
 from typer.testing import CliRunner
 
-from domain.errors import RectoError, UsageError
+from domain.errors import EngineError, RectoError, UsageError
 from evaluation import report, verbs
 from evaluation.export import export
 from evaluation.folder import read_folder
@@ -18,6 +18,7 @@ from library.library import Library
 from library.options import SearchOptions
 from library.settings import Settings
 from recto.evaluate import app
+from tests.evaluation.conftest import Contrary
 
 COLOURS = {
     "a": {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)},
@@ -311,3 +312,23 @@ def test_a_reranker_that_cannot_be_loaded_is_named_before_anything_is_embedded(b
         verbs.pages(source, Plan(embedding=pytest.fail), verbs.Outputs(), settings=chosen)
     with Library.open(source.library) as library:
         assert library.documents() == ()
+
+
+def test_an_engine_that_dies_midway_is_an_error_and_not_a_figure(benchmark_folder, tmp_path, monkeypatch):
+    class Dying(Contrary):
+        asked = 0
+
+        def scores(self, query, candidates):
+            self.asked += 1
+            if self.asked == 3:
+                raise EngineError("engine vllm at http://host (m): no connection")
+            return super().scores(query, candidates)
+
+    reranker = Dying()
+    monkeypatch.setattr("library.models.load_reranker", lambda *_, **__: reranker)
+    source, outputs = verbs.Source(benchmark_folder, library=tmp_path / "library"), tmp_path / "report"
+    chosen = {**SETTINGS, "reranker": "contrary"}
+    with pytest.raises(EngineError, match="question q-cyan: not reranked: engine vllm"):
+        verbs.pages(source, Plan(), verbs.Outputs(report=outputs), settings=chosen)
+    assert not outputs.exists()
+    assert verbs.pages(source, Plan(), verbs.Outputs(), settings=chosen).code == verbs.DONE

@@ -66,6 +66,11 @@ def test_a_target_that_exists_is_left_alone(tmp_path):
         conversion.convert("vidore/colqwen2-v1.0", tmp_path / "target")
 
 
+def test_a_source_that_is_nowhere_is_refused_before_anything_is_started(tmp_path):
+    with pytest.raises(ModelError, match="neither a directory on this machine nor a repository"):
+        conversion.convert(tmp_path / "nothing", tmp_path / "target")
+
+
 def test_a_source_of_another_family_is_refused_and_leaves_nothing_behind(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

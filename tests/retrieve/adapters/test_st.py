@@ -245,6 +245,8 @@ def test_offline_a_repository_that_is_not_here_is_refused_without_a_request(tmp_
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match="is not on this machine"):
         st.load("st:nobody/nothing-here", settings=ModelSettings(device="cpu", offline=True))
+    with pytest.raises(ModelError, match="did you mean Qwen/Qwen3-VL-Embedding-2B"):
+        st.load("st:Qwen/Qwen3-VL-Embeding-2B", settings=ModelSettings(device="cpu", offline=True))
 
 
 def test_an_adapter_without_its_base_is_refused(tmp_path):
