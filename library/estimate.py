@@ -15,9 +15,9 @@ from library.results import FailedInput
 from library.sources import sources
 
 SAMPLE_PAGES = 6
-BYTES_PER_NUMBER = 1
-"""Token vectors are stored as int8, with a float32 scale and four uint16 corners a vector."""
+BYTES_PER_NUMBER = {"int8": 1, "float16": 2}
 BYTES_PER_VECTOR = 12
+"""Token vectors are stored with a float32 scale and four uint16 corners a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,15 @@ class Estimate:
 
 @dataclass(slots=True)
 class _Sample:
+    number_bytes: int
     pages: int = 0
     stored_bytes: int = 0
     vector_bytes: int = 0
     seconds: float = 0.0
 
 
-def estimated(renderer: Renderer, models: Models, paths: Sequence[Path]) -> Estimate:
-    """Probe every file, render and embed a few pages, and multiply out.
+def estimated(renderer: Renderer, models: Models, paths: Sequence[Path], *, stored: str) -> Estimate:
+    """Probe every file, render and embed a few pages, and multiply out; `stored` as in the settings.
 
     Raises:
         ModelError: the encoder cannot be loaded.
@@ -64,7 +65,7 @@ def estimated(renderer: Renderer, models: Models, paths: Sequence[Path]) -> Esti
         except DocumentError as error:
             failed.append(FailedInput(str(source.path), Failure(error.code, str(error))))
     pages = sum(count for _, count in readable)
-    sample = _sampled(renderer, models, readable)
+    sample = _sampled(renderer, models, readable, _Sample(BYTES_PER_NUMBER[stored]))
     each = max(sample.pages, 1)
     originals = sum(path.stat().st_size for path, _ in readable)
     vector_bytes = sample.vector_bytes * pages // each
@@ -79,8 +80,9 @@ def estimated(renderer: Renderer, models: Models, paths: Sequence[Path]) -> Esti
     )
 
 
-def _sampled(renderer: Renderer, models: Models, readable: Sequence[tuple[Path, int]]) -> _Sample:
-    found = _Sample()
+def _sampled(
+    renderer: Renderer, models: Models, readable: Sequence[tuple[Path, int]], found: _Sample
+) -> _Sample:
     step = max(1, len(readable) // SAMPLE_PAGES)
     chosen = readable[::step][:SAMPLE_PAGES]
     models.encoder.queries(["warm up"])
@@ -101,4 +103,4 @@ def _add(found: _Sample, models: Models, page: Rendered) -> None:
         return
     with Image.open(io.BytesIO(page.image)) as image:
         rows = models.encoder.pages([image.convert("RGB")])[0].rows
-    found.vector_bytes += rows.shape[0] * (rows.shape[1] * BYTES_PER_NUMBER + BYTES_PER_VECTOR)
+    found.vector_bytes += rows.shape[0] * (rows.shape[1] * found.number_bytes + BYTES_PER_VECTOR)

@@ -35,7 +35,13 @@ def renew(stores: Stores, encoder_name: str) -> Iterator[Progress]:
     name, started = stores.generation_name(encoder.fingerprint), time.monotonic()
     with stores.exclusive():
         path = stores.generations("visual").path(name)
-        engine = Engine.open(path, fingerprint=encoder.fingerprint, dim=encoder.dim, writable=True)
+        engine = Engine.open(
+            path,
+            fingerprint=encoder.fingerprint,
+            dim=encoder.dim,
+            options=stores.engine_options("visual"),
+            writable=True,
+        )
         arm = VisualArm(encoder, engine)
         try:
             expected = stores.catalog.page_ids()

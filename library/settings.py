@@ -54,6 +54,10 @@ class Settings:
         batch_pages: pages embedded, stored and committed together.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        stored: in which numbers new page vectors are kept, `int8` (a byte a dimension) or `float16` (twice the
+            disk, no rounding that matters); old ones keep theirs until pages are embedded anew.
+        gpu_cache_mib: memory on the GPU, where there is one, for vectors of pages that are asked for often; 0
+            compares vectors on the processor.
         max_visual_tokens: visual tokens a page for models that take a budget; 0 means the model's own.
         encoder_options: further choices for the encoder: fields of `domain.model.ModelSettings` by name.
         reranker_options: the same for the reranker, such as `true_token`, `template` or `reads`.
@@ -88,6 +92,8 @@ class Settings:
     batch_pages: int = 8
     device: str = "auto"
     dtype: str = "auto"
+    stored: Literal["int8", "float16"] = "int8"
+    gpu_cache_mib: int = 2048
     max_visual_tokens: int = 0
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     reranker_options: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +110,8 @@ class Settings:
             raise UsageError(f"{said}; choose among {', '.join(ARMS)}")
         if self.fusion not in {"ranks", "scores"}:
             raise UsageError(f"fusion is ranks or scores, not {self.fusion!r}")
+        if self.stored not in {"int8", "float16"}:
+            raise UsageError(f"stored is int8 or float16, not {self.stored!r}")
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from backbone.device import place
 from domain.errors import StoreError
 from domain.fingerprint import Fingerprint
+from domain.model import ModelSettings
 from ingest.images import ImageStore
 from library.arms import Arm, LexicalArm, TextArm, VisualArm
 from library.catalog import Catalog
@@ -18,7 +20,7 @@ from library.jobs import Jobs
 from library.lock import WriterLock
 from library.models import Models
 from library.settings import Settings
-from retrieve.engine import Engine
+from retrieve.engine import Engine, EngineOptions
 from retrieve.generations import Generations
 from retrieve.lexical import LexicalIndex
 
@@ -125,7 +127,14 @@ class Stores:
     def generation_name(self, fingerprint: Fingerprint) -> str:
         """The folder of the vectors that this model makes."""
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", fingerprint.model).strip("-.")[:60]
-        return f"{plain}-{fingerprint.digest}"
+        kind = "" if self.settings.stored == "int8" else f"-{self.settings.stored}"
+        return f"{plain}-{fingerprint.digest}{kind}"
+
+    def engine_options(self, arm: str) -> EngineOptions:
+        """How the vectors of an arm are kept and compared; the visual arm alone takes memory of the GPU."""
+        device = place(ModelSettings(device=self.settings.device)).device
+        hot = self.settings.gpu_cache_mib if arm == "visual" and device.startswith("cuda") else 0
+        return EngineOptions(stored=self.settings.stored, device=device, hot_bytes=hot << 20)
 
     def encoder_of(self, generation: str) -> str:
         """The name under which the user chose the encoder of a generation; empty where it is not noted."""
@@ -183,13 +192,14 @@ class Stores:
 
     def _engine(self, arm: str, fingerprint: Fingerprint, dim: int, *, writable: bool) -> Engine:
         generations = self.generations(arm)
-        current = generations.current()
+        current, options = generations.current(), self.engine_options(arm)
         if current is None:
             current = self.generation_name(fingerprint)
-            Engine.open(generations.path(current), fingerprint=fingerprint, dim=dim, writable=True).close()
+            created = generations.path(current)
+            Engine.open(created, fingerprint=fingerprint, dim=dim, options=options, writable=True).close()
             generations.swap(current)
         path = generations.path(current)
-        return Engine.open(path, fingerprint=fingerprint, dim=dim, writable=writable)
+        return Engine.open(path, fingerprint=fingerprint, dim=dim, options=options, writable=writable)
 
     def _synced_file(self, arm: str) -> Path:
         return self.directory / f"{arm}.synced"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,9 @@ from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId
 from domain.run import ranked
 from retrieve.encoder import Vectors
-from retrieve.first_stage import FirstStage
 from retrieve.first_stage_cache import FirstStageCache
 from retrieve.maxsim import Kind, Quantised, Scorer
-from retrieve.pages_on_device import hot_pages
+from retrieve.pages_on_device import PagesOnDevice, hot_pages
 from retrieve.segment import PageRecord
 from retrieve.snapshot import Damage, Snapshot
 from retrieve.tokens import TokenStore
@@ -64,12 +64,8 @@ class Engine:
         """Use `Engine.open` instead."""
         self._store = store
         self._options = options
-        manifest = store.snapshot.manifest
-        self._hot = hot_pages(
-            options.device, HOT_TOKENS * options.hot_bytes, dim=manifest.dim, kind=manifest.stored
-        )
         self._cache = FirstStageCache(
-            store, pooled=options.pooled, exact_rows=options.exact_rows, prepared=self._prepared
+            store, pooled=options.pooled, exact_rows=options.exact_rows, room=lambda: self._hot_pooled
         )
         self._upkeep = Upkeep(self._tidy)
         if store.writable:
@@ -219,16 +215,22 @@ class Engine:
             self._upkeep.close()
         finally:
             self._store.close()
+            self._hot = self._hot_pooled = None
 
     def _tidy(self) -> None:
         self._store.merge()
         self._cache.maintain()
 
-    def _prepared(self, first: FirstStage) -> FirstStage:
-        share = self._options.hot_bytes * (1 - HOT_TOKENS)
-        dim = self._store.snapshot.manifest.dim
-        first.on_device = hot_pages(self._options.device, share, dim=dim, kind="int8")
-        return first
+    @cached_property
+    def _hot(self) -> PagesOnDevice | None:
+        options, manifest = self._options, self._store.snapshot.manifest
+        share = options.hot_bytes * HOT_TOKENS
+        return hot_pages(options.device, share, dim=manifest.dim, kind=manifest.stored)
+
+    @cached_property
+    def _hot_pooled(self) -> PagesOnDevice | None:
+        options, dim = self._options, self._store.snapshot.manifest.dim
+        return hot_pages(options.device, options.hot_bytes * (1 - HOT_TOKENS), dim=dim, kind="int8")
 
     def _scored(
         self, snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]

@@ -43,6 +43,15 @@ Read = Callable[[int], Floats]
 """From a position in a list of pages to the page's (n, dim) vectors."""
 
 
+Room = Callable[[], PagesOnDevice | None]
+"""Gives the place on a device where pooled vectors are compared; None compares on the processor."""
+
+
+def no_room() -> PagesOnDevice | None:
+    """No device."""
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """Some pages, one after another: what is written at once and never changed.
@@ -102,7 +111,7 @@ class FirstStage:
         self._template = cells
         self._index = as_cells(faiss.clone_index(cells))
         self._gpu = GpuCells.of(cells)
-        self.on_device: PagesOnDevice | None = None
+        self.room: Room = no_room
         self._mutex = threading.Lock()  # FAISS does not search while it adds
         none = np.zeros(0, dtype=np.int64)
         self._view = _View(none, (), none)
@@ -233,11 +242,10 @@ class FirstStage:
             rows = slice(int(part.table.bounds[own]), int(part.table.bounds[own + 1]))
             return Quantised(part.rows.codes[rows], part.rows.scales[rows])
 
-        if self.on_device is not None:
+        device = self.room()
+        if device is not None:
             lengths = np.concatenate([np.diff(part.table.bounds) for part in view.parts])[places]
-            return self.on_device.scores(
-                scorer, view.pages[places], lengths, lambda at: read(int(places[at]))
-            )
+            return device.scores(scorer, view.pages[places], lengths, lambda at: read(int(places[at])))
         owner = np.searchsorted(view.firsts, places, side="right") - 1
         totals = np.empty(len(places))
         for number in np.unique(owner):

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from domain.errors import StoreError
 from retrieve.encoder import Floats
-from retrieve.first_stage import Alive, FirstStage
+from retrieve.first_stage import Alive, FirstStage, Room, no_room
 from retrieve.first_stage_files import (
     STAMP,
     Stamp,
@@ -48,7 +47,7 @@ class FirstStageCache:
         *,
         pooled: int,
         exact_rows: int,
-        prepared: Callable[[FirstStage], FirstStage] = lambda first: first,
+        room: Room = no_room,
     ) -> None:
         """Load what is there; damaged or stale files are built again by a writer and passed over by a reader.
 
@@ -56,12 +55,12 @@ class FirstStageCache:
             store: the vectors.
             pooled: vectors a page, at most.
             exact_rows: so many vectors are compared without a first stage.
-            prepared: is given every first stage before it answers.
+            room: gives the place on a device for pooled vectors; it is asked when a search needs it.
         """
         self._store = store
         self._pooled = pooled
         self._exact_rows = exact_rows
-        self._prepared = prepared
+        self._room = room
         self._mutex = threading.Lock()
         self._stamp = Stamp(pooled, 0)
         self._seen: tuple[int, int] | None = None
@@ -99,7 +98,8 @@ class FirstStageCache:
             if self._first and known and known == stamp.parts[: len(known)]:
                 take_more(self._first, self.directory, stamp.parts[len(known) :], dim=dim)
             else:
-                self._first = self._prepared(load(self.directory, stamp, dim=dim))
+                self._first = load(self.directory, stamp, dim=dim)
+                self._first.room = self._room
             self._stamp = stamp
         except StoreError as error:
             log.warning("%s; searches are exact until it is built again", error)
@@ -175,7 +175,7 @@ class FirstStageCache:
             count=self._pooled,
             rows=int(np.minimum(snapshot.lengths, self._pooled).sum()),
         )
-        first = self._prepared(first)
+        first.room = self._room
         self._stamp = Stamp(self._pooled, first.trained, self._stamp.next_part)
         self._extend(first, snapshot, 0)
 
