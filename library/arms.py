@@ -6,9 +6,10 @@ from typing import Protocol
 
 from PIL import Image
 
+from domain.fingerprint import Fingerprint
 from domain.page import PageId
 from domain.stage import Stage
-from retrieve.dense import PageText, TextTower
+from retrieve.dense import PageText
 from retrieve.encoder import Encoder, Vectors
 from retrieve.engine import Engine
 from retrieve.lexical import LexicalIndex, LexicalPage
@@ -71,6 +72,28 @@ class Arm(Protocol):
         ...
 
 
+class Tower(Protocol):
+    """A text tower: page text and questions into one space."""
+
+    @property
+    def dim(self) -> int:
+        """The width of every vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What made the vectors."""
+        ...
+
+    def passages(self, pages: Sequence[PageText]) -> list[Vectors]:
+        """Embed pages, in order."""
+        ...
+
+    def queries(self, texts: Sequence[str]) -> list[Vectors]:
+        """Embed questions, in order: one row each."""
+        ...
+
+
 class VisualArm:
     """Page pictures through the visual bi-encoder."""
 
@@ -127,7 +150,7 @@ class TextArm:
 
     name = "text"
 
-    def __init__(self, tower: TextTower, engine: Engine) -> None:
+    def __init__(self, tower: Tower, engine: Engine) -> None:
         """Embed with `tower` into `engine`."""
         self._tower, self._engine = tower, engine
 

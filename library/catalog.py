@@ -157,9 +157,10 @@ class Catalog:
             return tuple(sorted(blobs - _used(session, blobs)))
 
     def collections(self) -> tuple[str, ...]:
-        """The names of all collections."""
+        """The names of the collections that hold documents; one that was emptied is gone."""
+        filled = sa.select(DocumentRow.collection).where(DocumentRow.state != "deleting").distinct()
         with self.begin() as session:
-            return tuple(session.scalars(sa.select(CollectionRow.name).order_by(CollectionRow.name)))
+            return tuple(session.scalars(filled.order_by(DocumentRow.collection)))
 
     # Pages
 

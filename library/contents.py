@@ -43,6 +43,11 @@ def page_words(stores: Stores, row: PageRow) -> Layer:
     return unpack(stores.blobs.get(row.words)) if row.words else Layer()
 
 
+def page_text(stores: Stores, row: PageRow) -> str:
+    """The text of a page's layer without its places: what searches ask for again and again."""
+    return stores.texts.get(row.words, lambda: page_words(stores, row).text) if row.words else ""
+
+
 def picture(data: bytes) -> Image.Image:
     """Decode a stored page picture to RGB."""
     with Image.open(io.BytesIO(data)) as image:

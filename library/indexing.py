@@ -44,15 +44,25 @@ class Indexer:
             return
         with self.stores.writing() as arms:
             sync(self.stores, arms)
-            jobs.set_status(job_id, "running")
-            for name, number in self._steps(job.documents, tuple(arms.values())):
-                now = jobs.progress(job_id)
-                yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
-                if jobs.status(job_id) == "cancelled":
-                    return
-            found = jobs.job(job_id)
-            worked = any(self.stores.catalog.state(doc) == "ready" for doc in found.documents)
-            jobs.set_status(job_id, "done" if worked or found.skipped else "failed")
+            with jobs.running(job_id):
+                for name, number in self._steps(job.documents, tuple(arms.values())):
+                    now = jobs.progress(job_id)
+                    yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
+                    if jobs.status(job_id) == "cancelled":
+                        return
+                for other in jobs.unfinished():  # also what a killed run left and this job indexed
+                    if other == job_id or not self._waits(other):
+                        self._end(other)
+
+    def _waits(self, job_id: str) -> bool:
+        documents = self.stores.jobs.job(job_id).documents
+        queued = any(self.stores.catalog.state(doc) == "queued" for doc in documents)
+        return queued or can_enrich(self.stores, documents)
+
+    def _end(self, job_id: str) -> None:
+        job = self.stores.jobs.job(job_id)
+        worked = job.skipped or any(self.stores.catalog.state(doc) == "ready" for doc in job.documents)
+        self.stores.jobs.set_status(job_id, "done" if worked or not job.failed else "failed")
 
     def _steps(self, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
         """Every document, then words for its pages that have none; by then they are found by sight."""

@@ -1,7 +1,8 @@
 """Jobs: what was asked to be indexed, kept in the catalogue so that they outlive the process."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -13,6 +14,7 @@ from library.catalog import OPEN_STATES, Catalog
 from library.results import FailedInput, Job, JobStatus, Skipped
 from library.tables import DocumentRow, JobInputRow, JobRow, PageRow
 
+UNFINISHED: tuple[JobStatus, ...] = ("queued", "running")
 FAILURE_CODES: tuple[str, ...] = get_args(FailureCode)
 
 
@@ -62,6 +64,23 @@ class Jobs:
         with self._catalog.begin() as session:
             session.execute(sa.update(JobRow).where(JobRow.id == job_id).values(status=status))
 
+    @contextmanager
+    def running(self, job_id: str) -> Iterator[None]:
+        """Mark a job as running while it is worked on; left half-way, it waits again.
+
+        Only for whoever holds the library's one lock for writers: other jobs marked as running were left by
+        a process that was killed, and wait again too.
+        """
+        with self._catalog.begin() as session:
+            left = sa.update(JobRow).where(JobRow.status == "running")
+            session.execute(left.values(status="queued"))
+            session.execute(sa.update(JobRow).where(JobRow.id == job_id).values(status="running"))
+        try:
+            yield
+        finally:
+            with self._catalog.begin() as session:
+                session.execute(left.where(JobRow.id == job_id).values(status="queued"))
+
     def job(self, job_id: str) -> Job:
         """Read a job as it stands now.
 
@@ -87,17 +106,21 @@ class Jobs:
         with self._catalog.begin() as session:
             return _progress(session, tuple(doc for doc in session.scalars(wanted) if doc))
 
-    def all(self) -> tuple[Job, ...]:
-        """Every job, the newest first."""
+    def all(
+        self, *, collections: frozenset[str] | None = None, unfinished: bool = False, most: int | None = None
+    ) -> tuple[Job, ...]:
+        """Jobs, the newest first: of these collections, still to be done, at most so many; None is all."""
+        wanted = sa.select(JobRow).order_by(JobRow.sequence.desc()).limit(most)
+        if collections is not None:
+            wanted = wanted.where(JobRow.collection.in_(collections))
+        if unfinished:
+            wanted = wanted.where(JobRow.status.in_(UNFINISHED))
         with self._catalog.begin() as session:
-            rows = session.scalars(sa.select(JobRow).order_by(JobRow.sequence.desc())).all()
-            return tuple(_job(session, row) for row in rows)
+            return tuple(_job(session, row) for row in session.scalars(wanted).all())
 
     def unfinished(self) -> tuple[str, ...]:
         """The ids of jobs that are queued or were stopped half-way, the oldest first."""
-        wanted = (
-            sa.select(JobRow.id).where(JobRow.status.in_(("queued", "running"))).order_by(JobRow.sequence)
-        )
+        wanted = sa.select(JobRow.id).where(JobRow.status.in_(UNFINISHED)).order_by(JobRow.sequence)
         with self._catalog.begin() as session:
             return tuple(session.scalars(wanted))
 

@@ -16,7 +16,7 @@ from library import health, reading, renewal, sync
 from library.estimate import Estimate, estimated
 from library.indexing import Indexer
 from library.intake import Order, accept
-from library.models import Models
+from library.models import Models, Sharing
 from library.options import SearchOptions
 from library.results import (
     CollectionInfo,
@@ -104,13 +104,9 @@ class Library:
         """The cross-encoder, loaded on first use; None when the settings say `none`."""
         return self._models.reranker
 
-    def share_encoder(self, wrap: Callable[[Encoder], Encoder]) -> None:
-        """Put around the encoder what lets many threads share it; to be called before the first search.
-
-        Args:
-            wrap: from the encoder to one that gives the very same vectors, batched or remembered.
-        """
-        self._models.share(wrap)
+    def share(self, sharing: Sharing) -> None:
+        """Put around the models what lets many threads share them: the very same vectors, batched or kept."""
+        self._models.share(sharing)
 
     # Writing
 
@@ -256,9 +252,15 @@ class Library:
         """A job as it stands; NotFoundError where there is none."""
         return self._stores.jobs.job(job_id)
 
-    def jobs(self) -> tuple[Job, ...]:
-        """Every job, the newest first."""
-        return self._stores.jobs.all()
+    def jobs(
+        self, *, collections: frozenset[str] | None = None, unfinished: bool = False, most: int | None = None
+    ) -> tuple[Job, ...]:
+        """Jobs, the newest first: of these collections (None: all), still to be done, at most so many."""
+        return self._stores.jobs.all(collections=collections, unfinished=unfinished, most=most)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The ids of jobs that wait, run or were left half-way, the oldest first; cheap to ask."""
+        return self._stores.jobs.unfinished()
 
     def collections(self) -> tuple[CollectionInfo, ...]:
         """Every collection and how much is in it."""

@@ -2,13 +2,29 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from library.arms import Tower
 from library.registry import load_encoder, load_reranker, load_tower
 from library.settings import Settings
 from rerank.reranker import PageFeatures, Reranker
-from retrieve.dense import TextTower
 from retrieve.encoder import Encoder
+
+
+def _same_encoder(encoder: Encoder) -> Encoder:
+    return encoder
+
+
+def _same_tower(tower: Tower) -> Tower:
+    return tower
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What is put around a model when it is loaded; by default nothing."""
+
+    encoder: Callable[[Encoder], Encoder] = _same_encoder
+    tower: Callable[[Tower], Tower] = _same_tower
 
 
 class Models:
@@ -19,32 +35,34 @@ class Models:
         self._settings = settings
         self._turn = threading.RLock()
         self._encoder: Encoder | None = None
-        self._tower: TextTower | None = None
+        self._tower: Tower | None = None
         self._reranker: Reranker | None = None
         self._final: Reranker | None = None
-        self._shared: Callable[[Encoder], Encoder] = lambda encoder: encoder
+        self._sharing = Sharing()
 
-    def share(self, wrap: Callable[[Encoder], Encoder]) -> None:
-        """Put around the encoder what lets many threads share it; it must give the very same vectors."""
+    def share(self, sharing: Sharing) -> None:
+        """Put around the models what lets many threads share them; it must give the very same vectors."""
         with self._turn:
-            self._shared = wrap
+            self._sharing = sharing
             if self._encoder is not None:
-                self._encoder = wrap(self._encoder)
+                self._encoder = sharing.encoder(self._encoder)
+            if self._tower is not None:
+                self._tower = sharing.tower(self._tower)
 
     @property
     def encoder(self) -> Encoder:
         """The visual bi-encoder; ModelError when it cannot be loaded."""
         with self._turn:
             if self._encoder is None:
-                self._encoder = self._shared(load_encoder(self._settings))
+                self._encoder = self._sharing.encoder(load_encoder(self._settings))
             return self._encoder
 
     @property
-    def tower(self) -> TextTower:
+    def tower(self) -> Tower:
         """The text tower; ModelError when it cannot be loaded."""
         with self._turn:
             if self._tower is None:
-                self._tower = load_tower()
+                self._tower = self._sharing.tower(load_tower())
             return self._tower
 
     @property

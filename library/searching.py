@@ -16,7 +16,7 @@ from domain.run import Answer, Run
 from domain.stage import Stage
 from library.arms import VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
-from library.contents import page_words, picture
+from library.contents import page_text, picture
 from library.options import SearchOptions
 from library.results import Evidence, EvidenceCell, FoundPage, SearchResult
 from library.sources import stem
@@ -117,7 +117,7 @@ class Searcher:
         return Candidate(
             page,
             image=lambda: picture(self.stores.blobs.get(row.image or "")),
-            text=lambda: page_words(self.stores, row).text,
+            text=lambda: page_text(self.stores, row),
             features=partial(self._features, page),
         )
 
@@ -140,7 +140,7 @@ class Searcher:
             for spot in spots
             if spot.box.x1 > spot.box.x0 and spot.box.y1 > spot.box.y0  # a floor vector looks nowhere
         )
-        return Evidence(page, text, cells, snippet(page_words(self.stores, row).text, text))
+        return Evidence(page, text, cells, snippet(page_text(self.stores, row), text))
 
     def calibration(self) -> Calibration | None:
         """The stored calibration, if the library has one."""
@@ -156,7 +156,7 @@ class Searcher:
             return None
         if row.state != "ready":
             return None
-        return _found_page(hit, document, row, snippet(page_words(self.stores, row).text, text))
+        return _found_page(hit, document, row, snippet(page_text(self.stores, row), text))
 
     def _fields(self, page: PageId) -> Mapping[str, str]:
         return self.stores.catalog.document(document_of(page)).fields

@@ -19,6 +19,7 @@ from library.catalog import Catalog
 from library.jobs import Jobs
 from library.lock import WriterLock
 from library.models import Models
+from library.recent import Recent
 from library.settings import Settings
 from retrieve.engine import Engine, EngineOptions
 from retrieve.generations import Generations
@@ -27,6 +28,8 @@ from retrieve.lexical import LexicalIndex
 log = logging.getLogger(__name__)
 
 Arms = Mapping[str, Arm]
+TEXT_CHARACTERS = 16_000_000
+"""Of page texts kept in memory: some five thousand pages."""
 
 
 class Stores:
@@ -37,6 +40,7 @@ class Stores:
         self.directory, self.settings, self.models = directory, settings, models
         self.catalog = Catalog(directory / "catalog.sqlite")
         self.jobs = Jobs(self.catalog)
+        self.texts = Recent(TEXT_CHARACTERS)
         self._lock = WriterLock(directory / "writer.lock")
         self._write_turn = threading.RLock()
         self._open_turn = threading.Lock()

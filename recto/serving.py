@@ -13,6 +13,10 @@ def serve(
         str, typer.Option(help="Address to listen on; others than this need keys.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    record_judgements: Annotated[
+        bool,
+        typer.Option(help="Keep which pages people open and judge, for `recto evaluate export`."),
+    ] = False,
     library: LibraryOption = None,
 ) -> None:
     """Serve a library over HTTP, with a page to upload and to search."""
@@ -21,4 +25,4 @@ def serve(
         from service.settings import ServiceSettings
 
         err.print(f"recto serves {lib.directory} at http://{host}:{port} (Ctrl-C ends it)", soft_wrap=True)
-        run(lib, ServiceSettings(host=host, port=port))
+        run(lib, ServiceSettings(host=host, port=port, record_judgements=record_judgements))

@@ -1,10 +1,12 @@
 """The piece of a page's text in which most words of the question stand."""
 
 import re
+from functools import lru_cache
 
 from retrieve.words import content, folded, terms
 
 TOKEN = re.compile(r"\S+")
+WORD = re.compile(r"[^\W_](?:\S*[^\W_%])?%?")
 
 
 def snippet(text: str, query: str, *, width: int = 160) -> str:
@@ -22,10 +24,26 @@ def snippet(text: str, query: str, *, width: int = 160) -> str:
     if not spans:
         return ""
     wanted = {_stem(word) for word in content(terms(query))}
-    matched = [frozenset(_stem(word) for word in terms(text[a:b])) & wanted for a, b in spans]
+    matched = [_stems(text[a:b]) & wanted for a, b in spans]
     first, last = _window(spans, matched, max(width - 4, 1))
     body = " ".join(text[a:b] for a, b in spans[first:last])
     return ("… " if first else "") + body + (" …" if last < len(spans) else "")
+
+
+def pieces(text: str, query: str) -> tuple[tuple[str, bool], ...]:
+    """A text cut where its words begin and end, each piece with whether the question has that word.
+
+    The pieces, joined, are the text; a word of the question is matched in its stem, as `snippet` does it.
+    """
+    wanted = {_stem(word) for word in content(terms(query))}
+    found: list[tuple[str, bool]] = []
+    last = 0
+    for word in WORD.finditer(text):
+        if not wanted.isdisjoint(_stems(word.group())):
+            found += [(text[last : word.start()], False), (word.group(), True)]
+            last = word.end()
+    found.append((text[last:], False))
+    return tuple(piece for piece in found if piece[0])
 
 
 def _window(spans: list[tuple[int, int]], matched: list[frozenset[str]], width: int) -> tuple[int, int]:
@@ -64,6 +82,12 @@ def _centred(
         first -= 1
         room -= spans[first][1] - spans[first][0] + 1
     return first, _end(spans, first, width)
+
+
+@lru_cache(maxsize=50_000)
+def _stems(token: str) -> frozenset[str]:
+    """The stems of a token's words; the same few thousand tokens make up most pages."""
+    return frozenset(_stem(word) for word in terms(token))
 
 
 def _stem(word: str) -> str:

@@ -155,9 +155,9 @@ class View:
         """The bytes of a document as they were uploaded, or NotFoundError."""
         return self._library.original(self.document(document_id).id)
 
-    def jobs(self) -> tuple[Job, ...]:
-        """The jobs of collections that exist for the caller."""
-        return tuple(job for job in self._library.jobs() if self.caller.sees(job.collection))
+    def jobs(self, *, unfinished: bool = False, most: int | None = None) -> tuple[Job, ...]:
+        """The jobs of collections that exist for the caller, the newest first; at most so many."""
+        return self._library.jobs(collections=self.caller.collections, unfinished=unfinished, most=most)
 
     def job(self, job_id: str) -> Job:
         """One job, or NotFoundError."""

@@ -14,11 +14,12 @@ from service.assistants import Assistants
 from service.board import Board
 from service.desk import Desk
 from service.engine import Engine
+from service.judgements import FILE_NAME, JudgementLog
 from service.keys import KeyRing
 from service.metrics import Metrics
 from service.middleware import Envelope, Gate
 from service.problems import Problem, install
-from service.routes import documents, jobs, models, operation, pages, search
+from service.routes import documents, jobs, judgements, models, operation, pages, search
 from service.settings import ServiceSettings
 from service.thumbnails import Thumbnails
 from service.uploads import sweep
@@ -54,7 +55,7 @@ def create(library: Library, settings: ServiceSettings | None = None) -> FastAPI
     )
     app.state.desk = desk
     install(app, page=problem_page)
-    for module in (documents, jobs, search, pages, models, operation, views, reports):
+    for module in (documents, jobs, search, judgements, pages, models, operation, views, reports):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.mount("/mcp", assistants.app, name="mcp")
@@ -79,6 +80,7 @@ def _desk(library: Library, settings: ServiceSettings) -> Desk:
         warmth=Warmth(library),
         thumbnails=Thumbnails(settings.cache_image_bytes),
         uploads=sweep(library.directory),
+        judgements=JudgementLog(library.directory / FILE_NAME, on=settings.record_judgements),
     )
 
 

@@ -1,31 +1,34 @@
-"""Encodes the queries of concurrent requests together, on one thread, and remembers what it encoded."""
+"""Encodes the queries of concurrent requests together, a thread a model, and remembers what it encoded."""
 
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from PIL import Image
 
 from domain.fingerprint import Fingerprint
+from library.arms import Tower
+from retrieve.dense import PageText
 from retrieve.encoder import Encoder, Vectors
 from service.metrics import Metrics
 
 _MOST = 32
 _Asked = tuple[str, "Future[Vectors]"]
+_Encode = Callable[[Sequence[str]], list[Vectors]]
 
 
-class SharedEncoder:
-    """An encoder for many threads: same vectors, fewer calls.
+class SharedQueries:
+    """One model's queries for many threads: same vectors, fewer calls.
 
     Nothing is held back to fill a batch: whatever came while the last one was encoded makes up the next, so a
-    lone request waits for nobody.
+    lone request waits for nobody. Equal texts that come together are encoded once.
     """
 
-    def __init__(self, encoder: Encoder, metrics: Metrics, *, cached: int) -> None:
-        """Share this encoder, and keep the vectors of the last `cached` queries."""
-        self._encoder, self._metrics, self._cached = encoder, metrics, cached
+    def __init__(self, encode: _Encode, metrics: Metrics, *, cached: int) -> None:
+        """Share this model's way of encoding, and keep the vectors of the last `cached` queries."""
+        self._encode, self._metrics, self._cached = encode, metrics, cached
         self._lock, self._closed = threading.Lock(), False
         self._known: OrderedDict[str, Vectors] = OrderedDict()
         self._coming: dict[str, Future[Vectors]] = {}
@@ -33,29 +36,10 @@ class SharedEncoder:
         self._thread = threading.Thread(target=self._work, name="recto-model", daemon=True)
         self._thread.start()
 
-    @property
-    def name(self) -> str:
-        """The shared encoder's name."""
-        return self._encoder.name
-
-    @property
-    def dim(self) -> int:
-        """The width of every vector."""
-        return self._encoder.dim
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What makes the vectors: sharing changes nothing."""
-        return self._encoder.fingerprint
-
-    def pages(self, images: Sequence[Image.Image]) -> list[Vectors]:
-        """Embed page images in the calling thread: they come in batches of their own."""
-        return self._encoder.pages(images)
-
-    def queries(self, texts: Sequence[str]) -> list[Vectors]:
+    def __call__(self, texts: Sequence[str]) -> list[Vectors]:
         """Embed query texts, together with those of other threads, or give what is remembered."""
         if self._closed:
-            return self._encoder.queries(texts)
+            return self._encode(texts)
         return [found.result() for found in [self._future(text) for text in texts]]
 
     def close(self) -> None:
@@ -86,7 +70,7 @@ class SharedEncoder:
             texts = [text for text, _ in batch]
             self._metrics.batch(len(texts))
             try:
-                vectors = self._encoder.queries(texts)
+                vectors = self._encode(texts)
             except Exception as error:  # noqa: BLE001  every request that waits must hear of it
                 self._fail(batch, error)
                 continue
@@ -123,3 +107,62 @@ class SharedEncoder:
                 self._coming.pop(text, None)
         for _, future in batch:
             future.set_exception(error)
+
+
+class SharedEncoder:
+    """A visual bi-encoder whose queries are shared; pages are embedded in the calling thread."""
+
+    def __init__(self, encoder: Encoder, metrics: Metrics, *, cached: int) -> None:
+        """Share this encoder, and keep the vectors of the last `cached` queries."""
+        self._encoder = encoder
+        self.queries = SharedQueries(encoder.queries, metrics, cached=cached)
+
+    @property
+    def name(self) -> str:
+        """The shared encoder's name."""
+        return self._encoder.name
+
+    @property
+    def dim(self) -> int:
+        """The width of every vector."""
+        return self._encoder.dim
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes the vectors: sharing changes nothing."""
+        return self._encoder.fingerprint
+
+    def pages(self, images: Sequence[Image.Image]) -> list[Vectors]:
+        """Embed page images in the calling thread: they come in batches of their own."""
+        return self._encoder.pages(images)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.queries.close()
+
+
+class SharedTower:
+    """A text tower whose questions are shared; passages are embedded in the calling thread."""
+
+    def __init__(self, tower: Tower, metrics: Metrics, *, cached: int) -> None:
+        """Share this tower, and keep the vectors of the last `cached` questions."""
+        self._tower = tower
+        self.queries = SharedQueries(tower.queries, metrics, cached=cached)
+
+    @property
+    def dim(self) -> int:
+        """The width of every vector."""
+        return self._tower.dim
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes the vectors: sharing changes nothing."""
+        return self._tower.fingerprint
+
+    def passages(self, pages: Sequence[PageText]) -> list[Vectors]:
+        """Embed pages in the calling thread: they come in batches of their own."""
+        return self._tower.passages(pages)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.queries.close()

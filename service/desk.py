@@ -10,6 +10,7 @@ from library.library import Library
 from service.access import Caller, View
 from service.board import Board
 from service.engine import Engine
+from service.judgements import JudgementLog
 from service.keys import KeyRing
 from service.metrics import Metrics
 from service.problems import ProblemError
@@ -33,6 +34,7 @@ class Desk:
     warmth: Warmth
     thumbnails: Thumbnails
     uploads: Path
+    judgements: JudgementLog
 
     def view(self, caller: Caller) -> View:
         """The library as this caller sees it."""

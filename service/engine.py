@@ -5,11 +5,13 @@ from typing import TypeVar
 
 from anyio import to_thread
 
+from library.arms import Tower
 from library.library import Library
+from library.models import Sharing
 from library.options import SearchOptions
 from library.results import SearchResult
 from retrieve.encoder import Encoder
-from service.batching import SharedEncoder
+from service.batching import SharedEncoder, SharedTower
 from service.limits import Places
 from service.metrics import Metrics
 from service.settings import ServiceSettings
@@ -24,11 +26,12 @@ class Engine:
         """Work for this library."""
         self._library, self._metrics = library, metrics
         self._places = Places(settings.max_active, settings.max_waiting, metrics)
-        self._shared: list[SharedEncoder] = []
-        library.share_encoder(lambda encoder: self._share(encoder, settings.cache_queries))
+        self._shared: list[SharedEncoder | SharedTower] = []
+        self._cached = settings.cache_queries
+        library.share(Sharing(encoder=self._encoder, tower=self._tower))
 
     def close(self) -> None:
-        """End the model thread."""
+        """End the models' threads."""
         for shared in self._shared:
             shared.close()
 
@@ -41,8 +44,13 @@ class Engine:
         async with self._places.one():
             return await to_thread.run_sync(work)
 
-    def _share(self, encoder: Encoder, cached: int) -> Encoder:
-        shared = SharedEncoder(encoder, self._metrics, cached=cached)
+    def _encoder(self, encoder: Encoder) -> Encoder:
+        shared = SharedEncoder(encoder, self._metrics, cached=self._cached)
+        self._shared.append(shared)
+        return shared
+
+    def _tower(self, tower: Tower) -> Tower:
+        shared = SharedTower(tower, self._metrics, cached=self._cached)
         self._shared.append(shared)
         return shared
 

@@ -31,6 +31,7 @@ class ServiceSettings:
         heartbeat_s: seconds between signs of life in an event stream.
         cache_queries: encoded queries kept.
         cache_image_bytes: scaled page pictures kept in memory.
+        record_judgements: keep which pages people opened and judged, in `judgements.jsonl` of the library.
         reports: where evaluation reports lie; None means `reports` in the library's directory.
     """
 
@@ -51,6 +52,7 @@ class ServiceSettings:
     heartbeat_s: float = 15.0
     cache_queries: int = 4096
     cache_image_bytes: int = 64 * MIB
+    record_judgements: bool = False
     reports: Path | None = None
 
     def __post_init__(self) -> None:

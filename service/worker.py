@@ -13,7 +13,6 @@ from service.board import Board, News
 from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
-_PENDING = ("queued", "running")
 
 
 class Worker:
@@ -68,7 +67,7 @@ class Worker:
 
     def depth(self) -> int:
         """How many jobs wait or run."""
-        return sum(job.status in _PENDING for job in self._library.jobs())
+        return len(self._library.unfinished())
 
     def _drain(self) -> None:
         while not self._stop.is_set():
@@ -83,9 +82,9 @@ class Worker:
 
     def _next(self) -> Job | None:
         now = time.monotonic()
-        for job in reversed(self._library.jobs()):  # they come newest first
-            if job.status in _PENDING and self._broken.get(job.id, 0.0) <= now:
-                return job
+        for job_id in self._library.unfinished():
+            if self._broken.get(job_id, 0.0) <= now:
+                return self._library.job(job_id)
         return None
 
     def _work(self, job: Job) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
 from service.access import View
@@ -21,9 +21,14 @@ EVENTS = "text/event-stream"
 
 
 @router.get("", summary="List jobs")
-def jobs(view: ViewNow) -> JobList:
+def jobs(
+    view: ViewNow,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many")] = 100,
+    unfinished: Annotated[bool, Query(description="Only those that wait or run")] = False,  # noqa: FBT002  a query parameter
+) -> JobList:
     """Jobs, the newest first."""
-    return JobList(jobs=[JobOut.model_validate(job) for job in view.jobs()])
+    found = view.jobs(unfinished=unfinished, most=limit)
+    return JobList(jobs=[JobOut.model_validate(job) for job in found])
 
 
 @router.get("/{job_id}", responses=described(404), summary="Show a job")

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from domain.errors import NotFoundError
-from library.results import FoundPage, PageInfo, SearchResult
+from domain.errors import NotFoundError, UsageError
+from domain.page import PageId
+from library.results import EvidenceCell, FoundPage, PageInfo, SearchResult
 from service.access import View
 from service.web.render import query
+from service.web.told import places
 
 
 class Asked(BaseModel):
@@ -25,12 +27,14 @@ class Asked(BaseModel):
     field: str = Field(default="", max_length=100)
     value: str = Field(default="", max_length=300)
     why: bool = False
+    light: bool = False
+    judged: Literal["", "yes", "no"] = ""
     zoom: Literal["fit", "width", "100", "150", "200"] = "fit"
     fragment: bool = False
 
     def link(self, path: str = "/search", **changes: Any) -> str:
         """A link to this state with some of it changed."""
-        kept = self.model_dump(exclude_defaults=True, exclude={"fragment"})
+        kept = self.model_dump(exclude_defaults=True, exclude={"fragment", "judged"})
         if path == "/search":  # how a page is looked at is no part of a search
             kept.pop("zoom", None)
             kept.pop("why", None)
@@ -38,8 +42,7 @@ class Asked(BaseModel):
             kept[name] = value
             if value == type(self).model_fields[name].default:
                 del kept[name]
-        if kept.get("why"):
-            kept["why"] = 1
+        kept = {name: 1 if value is True else value for name, value in kept.items()}
         text = query(kept)
         return f"{path}?{text}" if text else path
 
@@ -55,13 +58,17 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit as it is shown; `moved`: how many ranks the last stage lifted it, None without reranking."""
+    """A hit as it is shown; `moved`: how many ranks the last stage lifted it, None without reranking.
+
+    `cells` are the places to light up, none where nobody asked for them.
+    """
 
     hit: FoundPage
     rank: int
     page: PageInfo
     moved: int | None
     link: str
+    cells: tuple[EvidenceCell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,15 @@ def _hits(view: View, result: SearchResult, asked: Asked) -> Iterable[ShownHit]:
         except NotFoundError:
             continue
         link = asked.link(f"/pages/{hit.page_id}", why=True)
-        yield ShownHit(hit, rank, page, _moved(hit, rank, reranked=result.reranked), link)
+        cells = _cells(view, hit.page_id, asked.q.strip()) if asked.light else ()
+        yield ShownHit(hit, rank, page, _moved(hit, rank, reranked=result.reranked), link, cells)
+
+
+def _cells(view: View, page: PageId, text: str) -> tuple[EvidenceCell, ...]:
+    try:
+        return places(view.evidence(page, text).cells)
+    except UsageError:  # without a visual arm nothing says where a page answers
+        return ()
 
 
 def _moved(hit: FoundPage, rank: int, *, reranked: int) -> int | None:

@@ -12,7 +12,9 @@ from urllib.parse import quote, urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from retrieve.snippet import pieces
 from service.access import Caller
 from service.problems import ProblemError
 
@@ -64,6 +66,7 @@ def environment() -> Environment:
         "segment": segment,
         "query": query,
         "tidy": tidy,
+        "marked": marked,
     }
     return found
 
@@ -89,6 +92,14 @@ def milliseconds(value: float) -> str:
 def tidy(text: str) -> str:
     """Text for reading: rows of dots and lines, as in tables of contents, become one ellipsis."""
     return _LEADERS.sub(" … ", text)
+
+
+def marked(text: str, query_text: str) -> Markup:
+    """Text with the words of a question marked; everything else is escaped."""
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(piece) if hit else escape(piece)
+        for piece, hit in pieces(text, query_text)
+    )
 
 
 def segment(text: str) -> str:

@@ -124,7 +124,7 @@ def _told(operation: dict[str, Any]) -> dict[str, Any]:
         "takes": [(kind, _name(value)) for kind, value in body.items()],
         "gives": [
             (status, answer.get("description", ""), _name(next(iter(answer.get("content", {}).values()), {})))
-            for status, answer in operation.get("responses", {}).items()
+            for status, answer in sorted(operation.get("responses", {}).items())
         ],
     }
 

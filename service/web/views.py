@@ -7,10 +7,10 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from domain.errors import RectoError, UsageError
-from domain.page import Box
 from domain.page import page_id as named
 from library.options import SearchOptions
 from library.results import SearchResult
+from service.access import View
 from service.desk import DeskNow, ViewNow
 from service.middleware import COOKIE
 from service.problems import as_problem
@@ -19,20 +19,28 @@ from service.routes.jobs import ENDED
 from service.schemas import CollectionName
 from service.web.hits import Asked, shown
 from service.web.render import Place, render, segment
+from service.web.shelves import cover, shelves
+from service.web.told import Told, files, places, reasons, told
 
 router = APIRouter(include_in_schema=False)
 Collection = Annotated[CollectionName, Path()]
 Number = Annotated[int, Path(ge=1, le=1_000_000)]
-_CELLS = 60
+_LISTED = 200
+_PENDING = 20
 
 
 @router.get("/")
 def home(request: Request, view: ViewNow) -> Response:
     """The search box and what can be searched."""
-    found = view.collections()
-    pending = [job for job in view.jobs()[:20] if job.status not in ENDED]
+    found = shelves(view)
+    values = {"ready": sum(shelf.info.ready_pages for shelf in found), "pending": _pending(view)}
     place = Place("home.html", "Search pages", "search")
-    return render(request, place, collections=found, pending=pending, asked=Asked())
+    return render(request, place, **values, shelves=found, asked=Asked())
+
+
+def _pending(view: View, collection: str | None = None) -> tuple[Told, ...]:
+    jobs = view.jobs(unfinished=True)
+    return told(view, [job for job in jobs if collection in (None, job.collection)][:_PENDING])
 
 
 @router.get("/search")
@@ -54,7 +62,8 @@ async def search(
     place = Place(
         "results.html" if asked.fragment else "search.html", text or "Search pages", "search", status
     )
-    return render(request, place, asked=asked, answer=answer, failed=failed, names=names)
+    values = {"answer": answer, "failed": failed, "names": names, "judging": desk.judgements.on}
+    return render(request, place, asked=asked, **values)
 
 
 def _options(asked: Asked, max_k: int) -> SearchOptions:
@@ -74,17 +83,24 @@ def collections(request: Request, view: ViewNow, name: str = "") -> Response:
     if name.strip():
         return RedirectResponse(f"/collections/{segment(name.strip()[:100])}", 303)
     place = Place("collections.html", "Collections", "collections")
-    return render(request, place, collections=view.collections())
+    return render(request, place, shelves=shelves(view))
 
 
 @router.get("/collections/{collection}")
-def collection_page(request: Request, collection: Collection, view: ViewNow) -> Response:
+def collection_page(
+    request: Request, collection: Collection, view: ViewNow, start: Annotated[int, Query(ge=0)] = 0
+) -> Response:
     """One collection: its documents, and where to drop more."""
     known = any(info.name == collection for info in view.collections())
     documents = view.documents(collection) if known else ()
-    jobs = [job for job in view.jobs() if job.collection == collection and job.status not in ENDED]
-    place = Place("collection.html", collection, "collections")
-    return render(request, place, name=collection, documents=documents, pending=jobs)
+    values: dict[str, Any] = {
+        "documents": [(info, cover(view, info)) for info in documents[start : start + _LISTED]],
+        "total": len(documents),
+        "start": start,
+        "step": _LISTED,
+        "pending": _pending(view, collection),
+    }
+    return render(request, Place("collection.html", collection, "collections"), name=collection, **values)
 
 
 @router.post("/collections/{collection}/upload")
@@ -136,23 +152,25 @@ async def viewer(
         "text": text,
         "failed": failed,
     }
-    cells = [cell for cell in evidence.cells if _is_place(cell.box)][:_CELLS] if evidence else []
+    cells = places(evidence.cells) if evidence else ()
     place = Place("viewer.html", f"{info.document}, page {number}", "search")
-    return render(request, place, **values, asked=asked, evidence=evidence, cells=cells)
+    found: dict[str, Any] = {"evidence": evidence, "cells": cells, "reasons": reasons(cells)}
+    return render(request, place, **values, **found, asked=asked, judging=desk.judgements.on)
 
 
 @router.get("/jobs")
 def jobs(request: Request, view: ViewNow) -> Response:
     """Every job, the newest first."""
-    return render(request, Place("jobs.html", "Jobs", "jobs"), jobs=view.jobs()[:200])
+    return render(request, Place("jobs.html", "Jobs", "jobs"), jobs=told(view, view.jobs(most=_LISTED)))
 
 
 @router.get("/jobs/{job_id}")
 def job_page(request: Request, job_id: str, view: ViewNow) -> Response:
     """One job: how far it is, and exactly what failed."""
     job = view.job(job_id)
-    place = Place("job.html", f"Job {job.id}", "jobs")
-    return render(request, place, job=job, ended=job.status in ENDED)
+    title = told(view, [job])[0].title
+    values: dict[str, Any] = {"ended": job.status in ENDED, "documents": files(view, job)}
+    return render(request, Place("job.html", title, "jobs"), job=job, title_of=title, **values)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -193,11 +211,6 @@ def sign_out() -> Response:
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
-
-
-def _is_place(box: Box) -> bool:
-    """Whether a box points anywhere; the whole page, as single-vector models give it, does not."""
-    return (box.x1 - box.x0) * (box.y1 - box.y0) < 0.6
 
 
 def _local(path: str) -> str:

@@ -119,7 +119,7 @@ def test_queries_that_come_meanwhile_are_encoded_together_and_once() -> None:
     threads += [threading.Thread(target=ask, args=(n, "bb" if n % 2 else "ccc")) for n in range(1, 7)]
     for thread in threads[1:]:
         thread.start()
-    while shared._asked.qsize() < 2:
+    while shared.queries._asked.qsize() < 2:
         threading.Event().wait(0.01)
     slow.go.set()
     for thread in threads:

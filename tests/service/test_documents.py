@@ -111,10 +111,11 @@ def test_a_removed_document_is_gone_at_once(client: TestClient) -> None:
     assert client.delete(f"/v1/documents/{document}").status_code == 404
 
 
-def test_a_collection_can_be_emptied(client: TestClient) -> None:
+def test_a_collection_that_is_emptied_is_gone(client: TestClient) -> None:
     upload(client, {"a.pdf": pdf(("red", "x")), "b.pdf": pdf(("blue", "y"))})
     assert client.delete("/v1/collections/demo").json() == {"documents": 2}
-    assert client.get("/v1/collections/demo/documents").json()["documents"] == []
+    assert client.get("/v1/collections/demo/documents").status_code == 404
+    assert client.get("/v1/collections").json()["collections"] == []
 
 
 def test_the_original_comes_back_byte_for_byte_as_an_attachment(client: TestClient) -> None:

@@ -1,4 +1,5 @@
 // Lays the evidence of a query over the picture of a page.
+const FAINT = 0.5;
 const SVG = "http://www.w3.org/2000/svg";
 
 export async function evidence(url, query) {
@@ -16,8 +17,9 @@ export function overlay(cells) {
   svg.setAttribute("viewBox", "0 0 1 1");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
-  const shown = cells.filter((cell) => cell.similarity > 0 && place(cell.box)).slice(0, 60);
-  const most = Math.max(...shown.map((cell) => cell.similarity), 0);
+  const found = cells.filter((cell) => cell.similarity > 0 && place(cell.box));
+  const most = Math.max(...found.map((cell) => cell.similarity), 0);
+  const shown = found.filter((cell) => cell.similarity >= FAINT * most); // what is far weaker is noise
   for (const { box, similarity } of shown) {
     const rect = document.createElementNS(SVG, "rect");
     const place = { x: box.x0, y: box.y0, width: box.x1 - box.x0, height: box.y1 - box.y0 };

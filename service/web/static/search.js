@@ -69,12 +69,22 @@ for (const control of form?.querySelectorAll("select") ?? []) {
   control.addEventListener("change", () => form.q.value.trim() && form.requestSubmit());
 }
 
+// Where the operator keeps judgements, a page that is opened counts as one; without scripts none is kept.
+results?.addEventListener("click", (event) => {
+  const hit = event.target.closest("a")?.closest(".hit");
+  if (!hit || !("judging" in results.dataset)) return;
+  const query = new URLSearchParams(location.search).get("q");
+  const body = JSON.stringify({ query, page_id: hit.dataset.page });
+  fetch("/v1/judgements", { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body });
+});
+
 function ready() {
   chosen = -1;
   for (const hit of results.querySelectorAll(".hit")) {
     const button = hit.querySelector(".why");
     hit.querySelector(".why-link").hidden = true;
     button.hidden = false;
+    button.setAttribute("aria-pressed", String(Boolean(hit.querySelector(".light"))));
     button.addEventListener("click", () => why(hit, button));
   }
 }

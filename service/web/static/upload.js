@@ -73,7 +73,6 @@ if (form) {
     if (odd.length === answer.documents.length) {
       return say("Nothing new:", odd.map((one) => `${one.name}: ${one.reason}`));
     }
-    if (odd.length) sessionStorage.setItem(`odd-${answer.job_id}`, JSON.stringify(odd));
     location.assign(`/jobs/${answer.job_id}`);
   }
 
