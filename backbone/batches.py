@@ -11,6 +11,7 @@ import torch
 from domain.errors import ModelError
 
 _log = logging.getLogger(__name__)
+_ON_A_CPU = "DefaultCPUAllocator: "
 
 In = TypeVar("In")
 Ready = TypeVar("Ready")
@@ -81,10 +82,12 @@ class Batches(Generic[In, Ready, Out]):
     def _tried(self, prepared: Ready) -> Sequence[Out] | None:
         try:
             return self._forward(prepared)
-        except torch.OutOfMemoryError:
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            return None
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+        if torch.cuda.is_available():  # not before the error is gone, which still holds the batch's tensors
+            torch.cuda.empty_cache()
+        return None
 
     def _halved(self, batch: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
         if len(batch) == 1:
@@ -96,3 +99,8 @@ class Batches(Generic[In, Ready, Out]):
         self._limit = min(self._limit, middle * sizes[batch[0]])
         _log.warning("%s ran out of memory; batches are now %s tokens", self._name, self._limit)
         return [list(batch[:middle]), list(batch[middle:])]
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out: a class of its own on a GPU, only a sentence on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or _ON_A_CPU in str(error)

@@ -27,7 +27,8 @@ class ModelSettings:
         false_token: the word whose logit speaks against it.
         template: a chat template (Jinja) in place of the checkpoint's own; empty keeps it.
         prompt_end: what the rendered prompt must end with; empty means the family's own ending.
-        tower_cache_mib: memory for vision-tower outputs of hot pages; 0 switches the cache off.
+        tower_cache_mib: memory for vision-tower outputs of hot pages, or for their preprocessed pixels where
+            the tower could see the query; 0 switches the cache off.
         compile: compile the model with `torch.compile` (slow start, faster batches).
         revision: commit, tag or branch of the checkpoint; empty means the table's, or the newest.
         trust_remote_code: whether the checkpoint's own Python code may run.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import xxhash
 from PIL import Image
 from sentence_transformers import CrossEncoder
 
@@ -23,6 +22,7 @@ from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from rerank.adapters.heads import check_prompt, lift_head, modules_for
+from rerank.adapters.pixels import PixelCache, page_key
 from rerank.adapters.towers import QUERY_BLIND, TowerCache
 from rerank.reranker import Candidate
 
@@ -105,11 +105,12 @@ class StReranker:
         self._device = torch.device(where.device)
         self._spelling, self._running = threading.Lock(), threading.Lock()
         self._tokenizer = copy.deepcopy(model.tokenizer)  # its own: a tokenizer serves one thread at a time
+        self._tower = _cached_tower(model, checkpoint, settings) if self._sees else None
+        self._pixels = _cached_pixels(model, settings) if self._sees and self._tower is None else None
         self._ready = Preprocessors(model[0], count=where.workers, pin=self._device.type == "cuda")
         self._batches = Batches(
             self._prepare, self._run, limit=where.batch_tokens, name=self._name, ahead=where.workers
         )
-        self._tower = _cached_tower(model, checkpoint, settings) if self._sees else None
         self._fingerprint = Fingerprint(
             model=checkpoint.identity,
             revision=checkpoint.revision,
@@ -134,6 +135,11 @@ class StReranker:
     def tower(self) -> TowerCache | None:
         """The cache of vision-tower outputs, None where the family's tower could see the query."""
         return self._tower
+
+    @property
+    def pixels(self) -> PixelCache | None:
+        """The cache of preprocessed pages, where there is none of tower outputs."""
+        return self._pixels
 
     def scores(self, query: str, candidates: Sequence[Candidate]) -> list[float]:
         """Raw logits in float32, one a candidate, in order; `probability` reads one as the model does.
@@ -171,7 +177,7 @@ class StReranker:
         images = [None if pair.image is None else pair.image.convert("RGB") for pair in pairs]
         keys = None
         if self._tower is not None:
-            keys = tuple(_key(image) for image in images if image is not None)
+            keys = tuple(page_key(image) for image in images if image is not None)
         inputs = [self._input(pair, image) for pair, image in zip(pairs, images, strict=True)]
         options: dict[str, Any] = {"text": {"truncation": not self._chat}}
         if self._budget is not None:
@@ -218,10 +224,6 @@ def _task(checkpoint: Checkpoint) -> str:
     return "sequence-classification" if classifies else "any-to-any"
 
 
-def _key(image: Image.Image) -> str:
-    return f"{image.width}x{image.height}:{xxhash.xxh3_128_hexdigest(image.tobytes())}"
-
-
 def _prompt_name(model: CrossEncoder, settings: ModelSettings) -> str:
     words = f"{settings.true_token}/{settings.false_token}" if settings.true_token else ""
     return hashlib.sha256((prompt_digest(model) + words).encode()).hexdigest()[:16]
@@ -237,4 +239,14 @@ def _cached_tower(model: Any, checkpoint: Checkpoint, settings: ModelSettings) -
         return None
     cache = TowerCache(owner.visual, max_bytes=settings.tower_cache_mib * 2**20)
     owner.visual = cache
+    return cache
+
+
+def _cached_pixels(model: Any, settings: ModelSettings) -> PixelCache | None:
+    """Put a cache in front of the image processor: the tower must run, but pages need not be resized again."""
+    if settings.tower_cache_mib <= 0:
+        return None
+    processor = model[0].processor
+    cache = PixelCache(processor.image_processor, max_bytes=settings.tower_cache_mib * 2**20)
+    processor.image_processor = cache
     return cache

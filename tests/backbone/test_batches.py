@@ -42,6 +42,22 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on():
     assert max(tried) <= 5  # it remembers what did not fit
 
 
+def test_running_out_of_memory_on_a_cpu_is_the_same():
+    def forward(ready):
+        torch.empty(10**15 if len(ready) > 2 else 1)
+        return [value + 1 for value in ready]
+
+    assert Batches(list, forward, limit=100, name="small").run(list(range(8)), [10] * 8) == list(range(1, 9))
+
+
+def test_another_failure_of_the_model_is_not_taken_for_a_lack_of_memory():
+    def forward(_ready):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Batches(list, forward, limit=100, name="small").run([1, 2], [10, 10])
+
+
 def test_one_input_that_does_not_fit_is_refused_with_the_remedy():
     def forward(_ready):
         raise torch.OutOfMemoryError("no room")

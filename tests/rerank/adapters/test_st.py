@@ -11,6 +11,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from domain.errors import ModelError
 from domain.model import ModelSettings
 from rerank.adapters import st
+from rerank.adapters.pixels import PixelCache
 from rerank.reranker import Candidate
 from tests import checkpoints
 
@@ -129,6 +130,52 @@ def test_features_of_a_page_seen_before_change_nothing_but_the_work(name):
     np.testing.assert_allclose(again, first, atol=1e-6)
     np.testing.assert_allclose(first, plain.scores("net margin", CANDIDATES), atol=1e-5)
     np.testing.assert_allclose(other, plain.scores("sales of 2023", CANDIDATES[::-1]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", checkpoints.RERANKERS)
+def test_where_the_tower_could_see_the_query_pages_are_prepared_once(name, monkeypatch):
+    monkeypatch.setattr(st, "QUERY_BLIND", frozenset())
+    cached, plain = reranker(name, workers=2), reranker(name, tower_cache_mib=0)
+    assert (cached.tower, plain.pixels) == (None, None)
+    first = cached.scores("net margin", CANDIDATES)
+    again = cached.scores("sales of 2023", [*CANDIDATES[::-1], candidate(9, PAGES[0].copy())])
+    assert (cached.pixels.kept.hits, cached.pixels.kept.misses) == (3, 3)
+    np.testing.assert_allclose(first, plain.scores("net margin", CANDIDATES), atol=1e-5)
+    expected = plain.scores("sales of 2023", [*CANDIDATES[::-1], CANDIDATES[0]])
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def test_prepared_pages_are_forgotten_oldest_first(monkeypatch):
+    monkeypatch.setattr(st, "QUERY_BLIND", frozenset())
+    made = reranker("yes/no", tower_cache_mib=1)
+    made.pixels.kept.max_bytes = 400_000  # room for one page of some 60 patches of 1,536 numbers
+    made.scores("net", CANDIDATES)
+    assert made.pixels.kept.held <= 400_000
+
+
+def test_another_budget_is_another_page(monkeypatch):
+    monkeypatch.setattr(st, "QUERY_BLIND", frozenset())
+    made = reranker("yes/no")
+    cache = made.pixels
+    small, large = ({"size": {"shortest_edge": 1024, "longest_edge": n * 1024}} for n in (4, 16))
+    shapes = [
+        len(cache(images=[[PAGES[0]]], return_tensors="pt", **size)["pixel_values"])
+        for size in (small, large)
+    ]
+    assert shapes[0] < shapes[1]
+
+
+def test_a_processor_that_pads_pages_to_one_another_runs_as_before():
+    class Padding:
+        calls = 0
+
+        def __call__(self, images, **_):
+            self.calls += 1
+            return {"pixel_values": torch.zeros(1, len(images), 3, 8, 8)}
+
+    cache = PixelCache(Padding(), max_bytes=2**20)
+    assert cache(images=PAGES[:2], return_tensors="pt")["pixel_values"].shape == (1, 2, 3, 8, 8)
+    assert cache.kept.held == 0
 
 
 def test_the_same_page_twice_in_a_batch_is_looked_at_once():
