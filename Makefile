@@ -66,5 +66,5 @@ system: ## install the programs that tests need (Debian, Ubuntu)
 
 lock: ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 \
-		--extra cpu --extra ocr --extra eval --extra train --extra dev --extra bench \
+		--extra cpu --extra eval --extra train --extra dev --extra bench \
 		pyproject.toml -o requirements.lock

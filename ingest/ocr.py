@@ -1,14 +1,14 @@
 """Reads the words off a page image with tesseract, for pages that have no text layer.
 
-An enrichment pass: a page is searchable by sight first, and by these words later. Needs the extra `ocr`
-(pytesseract) and the tesseract program; whoever wires the pass asks `missing` first and says what lacks.
+An enrichment pass: a page is searchable by sight first, and by these words later. Needs the tesseract program;
+whoever wires the pass asks `missing` first and says what lacks.
 """
 
-import importlib.util
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytesseract
 from PIL import Image
 
 from domain.errors import DocumentError, UsageError
@@ -23,8 +23,6 @@ SCAN_DPI = 200
 
 def missing() -> str | None:
     """What OCR lacks on this machine, in a sentence with the remedy; None when it can run."""
-    if importlib.util.find_spec("pytesseract") is None:
-        return "pages without a text layer stay without words: install recto with the extra `ocr`"
     if shutil.which("tesseract") is None:
         return "pages without a text layer stay without words: install the program tesseract (tesseract-ocr)"
     return None
@@ -45,7 +43,6 @@ def recognise(image: Image.Image, *, languages: str = "eng", timeout_s: float = 
     lacks = missing()
     if lacks:
         raise UsageError(lacks)
-    pytesseract = importlib.import_module("pytesseract")
     try:
         table = pytesseract.image_to_data(
             image.convert("RGB"), lang=languages, timeout=timeout_s, output_type=pytesseract.Output.DICT

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from domain.errors import DocumentError
 from domain.page import Word
@@ -45,7 +46,7 @@ def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:
 
 def can_enrich(stores: Stores, documents: Sequence[str]) -> bool:
     """Whether OCR is wanted, has something to read, and is installed; what lacks is logged."""
-    if not stores.settings.ocr or not any(next(unread(stores, doc), None) for doc in documents):
+    if not _wanted(stores) or not any(next(unread(stores, doc), None) for doc in documents):
         return False
     lacks = missing()
     if lacks:
@@ -53,11 +54,23 @@ def can_enrich(stores: Stores, documents: Sequence[str]) -> bool:
     return lacks is None
 
 
+def lacking(stores: Stores, documents: Sequence[str]) -> str | None:
+    """What keeps pages of these documents from being read by OCR, and how many; None where nothing does."""
+    lacks = missing() if _wanted(stores) else None
+    pages = sum(len(list(unread(stores, doc))) for doc in documents) if lacks else 0
+    return f"{lacks} ({pages} pages; they are found by sight)" if pages else None
+
+
+def _wanted(stores: Stores) -> bool:
+    return stores.settings.ocr and set(stores.settings.arms) != {"visual"}
+
+
 def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: Sequence[Arm]) -> None:
     """Words into the arms first, durable; then the rows: killed in between, the pages are read again."""
     found, contents = [], []
-    for row in rows:
-        words = _words(stores, document, row)
+    with ThreadPoolExecutor(stores.settings.workers) as readers:  # each runs a program of its own
+        read = list(readers.map(lambda row: _words(stores, document, row), rows))
+    for row, words in zip(rows, read, strict=True):
         text = " ".join(word.text for word in words)
         blob = stores.blobs.put(pack_words(text, words, recognised=True), WORDS_TYPE)
         found.append((row.number, blob, len(text)))

@@ -13,6 +13,7 @@ from domain.stage import Stage
 from ingest.limits import Limits
 from ingest.render import Renderer
 from library import health, reading, renewal, sync
+from library.enrichment import lacking
 from library.estimate import Estimate, estimated
 from library.indexing import Indexer
 from library.intake import Order, accept
@@ -167,7 +168,8 @@ class Library:
         job = self.job(job_id)
         ready = [self.document(doc) for doc in job.documents if self._stores.catalog.state(doc) == "ready"]
         pages = sum(info.states.get("ready", 0) + info.states.get("blank", 0) for info in ready)
-        return IndexReport(len(ready), pages, job.failed, job.skipped, seconds)
+        lacks = lacking(self._stores, [info.id for info in ready])
+        return IndexReport(len(ready), pages, job.failed, job.skipped, seconds, lacks)
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job after its current batch; what is indexed stays, the rest is dropped.

@@ -111,13 +111,17 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What `index` did. `failed` and `skipped` name every file that is not among `documents`."""
+    """What `index` did. `failed` and `skipped` name every file that is not among `documents`.
+
+    `lacks` says what would have been done if the machine had what it takes, with the remedy.
+    """
 
     documents: int
     pages: int
     failed: tuple[FailedInput, ...]
     skipped: tuple[Skipped, ...]
     seconds: float
+    lacks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

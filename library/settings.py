@@ -19,7 +19,7 @@ COUNTS = ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers"
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
 
-FITTED_WEIGHTS = {"visual": 1.0, "lexical": 0.5, "text": 0.33}
+FITTED_WEIGHTS = {"visual": 0.5, "lexical": 1.0, "text": 0.75}
 """How much each arm counts until `recto tune` says otherwise; docs/decisions/0063 says whence it comes."""
 
 
@@ -64,7 +64,8 @@ class Settings:
         trust_remote_code: whether a checkpoint may run code of its own.
         offline: whether models may only come from files on this machine.
         engine_key: the key of a remote engine; never written to the file.
-        ocr: whether tesseract reads pages without a text layer for the lexical and text arms.
+        ocr: whether tesseract, where it is installed, reads pages without a text layer for the lexical and text
+            arms and for the reranker, after they can be found by sight; never for the visual arm alone.
     """
 
     encoder: str = "builtin"
@@ -73,7 +74,7 @@ class Settings:
     arm_weights: Mapping[str, float] = field(default_factory=FITTED_WEIGHTS.copy)
     fusion: Literal["ranks", "scores"] = "scores"
     candidates: int = 100
-    rerank_depth: int = 30
+    rerank_depth: int = 20
     blend: float = 0.5
     final_reranker: str = "none"
     final_depth: int = 5
@@ -100,7 +101,7 @@ class Settings:
     trust_remote_code: bool = False
     offline: bool = False
     engine_key: str = ""
-    ocr: bool = False
+    ocr: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what could not work, naming the setting."""

@@ -103,6 +103,7 @@ def _machine(report: "IndexReport") -> dict[str, object]:
         ],
         "skipped": [{"path": s.path, "reason": s.reason} for s in report.skipped],
         "seconds": round(report.seconds, 3),
+        "lacks": report.lacks,
     }
 
 
@@ -113,6 +114,8 @@ def _show(report: "IndexReport", lib: "Library") -> None:
         f"({rate:.1f} pages/s) -> {lib.directory}",
         soft_wrap=True,
     )
+    if report.lacks:
+        err.print(f"note: {report.lacks}", soft_wrap=True)
     if report.skipped:
         out.print(f"{len(report.skipped)} skipped, they are in the collection already")
     for item in report.failed[:SHOWN]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from backbone.transformer import has_tiles
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from retrieve.encoder import Vectors
@@ -80,7 +81,7 @@ class TextTower:
     def _embedded(self, chunks: list[list[int]]) -> Vectors:
         if not chunks:
             return Vectors(np.zeros((0, self.dim), dtype=np.float32))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=_has_tiles()):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
             rows = self._network(*batch_of(chunks))
         return Vectors(rows.float().numpy())
 
@@ -132,8 +133,3 @@ def _mark(tokenizer: Tokenizer, word: str) -> int:
             f"the tokenizer has no {word}; it is not the one that the text tower was trained with"
         )
     return int(number)
-
-
-def _has_tiles() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in tiles; elsewhere float32 is faster."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backbone.transformer import Layer
 from domain.errors import ModelError
+from domain.packing import packed, unpacked
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -44,30 +46,6 @@ class TextConfig:
     overlap: int = 16
 
 
-class TextLayer(nn.Module):
-    """A transformer layer with normalisation after each part, as in BERT."""
-
-    def __init__(self, config: TextConfig) -> None:
-        """Make the layer's weights."""
-        super().__init__()
-        self.heads = config.heads
-        self.attend = nn.Linear(config.hidden, 3 * config.hidden)
-        self.joined = nn.Linear(config.hidden, config.hidden)
-        self.attended = nn.LayerNorm(config.hidden, eps=1e-12)
-        self.widen = nn.Linear(config.hidden, config.inner)
-        self.narrow = nn.Linear(config.inner, config.hidden)
-        self.done = nn.LayerNorm(config.hidden, eps=1e-12)
-
-    def forward(self, states: Tensor, seen: Tensor) -> Tensor:
-        """Mix the tokens of each text; `seen` (n, 1, 1, t) is False at padding."""
-        n, t, width = states.shape
-        parts = self.attend(states).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
-        states = self.attended(states + self.joined(mixed.transpose(1, 2).reshape(n, t, width)))
-        finished: Tensor = self.done(states + self.narrow(functional.gelu(self.widen(states))))
-        return finished
-
-
 class TextNetwork(nn.Module):
     """Mean of a small transformer's last states over a text's word pieces, of unit length."""
 
@@ -78,7 +56,9 @@ class TextNetwork(nn.Module):
         self.words = nn.Embedding(config.vocab, config.hidden)
         self.places = nn.Embedding(config.max_tokens, config.hidden)
         self.start = nn.LayerNorm(config.hidden, eps=1e-12)
-        self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            Layer(config.hidden, config.heads, config.inner) for _ in range(config.layers)
+        )
 
     def forward(self, pieces: Tensor, lengths: Tensor) -> Tensor:
         """Embed texts.
@@ -107,36 +87,11 @@ def batch_of(texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return pieces, lengths
 
 
-def packed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Store each matrix as int8 with one float32 scale a row, the rest as float32."""
-    stored: dict[str, Tensor] = {}
-    for name, weight in weights.items():
-        if weight.ndim == 2:
-            scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
-            stored[f"{name}.int8"] = (weight / scale).round().to(torch.int8)
-            stored[f"{name}.scale"] = scale.float()
-        else:
-            stored[name] = weight.float().contiguous()
-    return stored
-
-
-def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `packed`, up to its rounding."""
-    weights: dict[str, Tensor] = {}
-    for name, weight in stored.items():
-        if name.endswith(".int8"):
-            plain = name.removesuffix(".int8")
-            weights[plain] = weight.float() * stored[f"{plain}.scale"]
-        elif not name.endswith(".scale"):
-            weights[name] = weight
-    return weights
-
-
 def save_network(network: TextNetwork, directory: Path) -> None:
     """Write the weights and the configuration, each under a temporary name first."""
     directory.mkdir(parents=True, exist_ok=True)
     held = directory / f"{WEIGHTS}.new"
-    save_file(packed(network.state_dict()), held)
+    save_file(packed({name: weight.detach().numpy() for name, weight in network.state_dict().items()}), held)
     held.replace(directory / WEIGHTS)
     (directory / CONFIG).write_text(json.dumps(asdict(network.config), indent=2) + "\n")
 
@@ -153,7 +108,8 @@ def load_network(directory: Path) -> tuple[TextNetwork, str]:
         digest = hashlib.sha256((directory / WEIGHTS).read_bytes()).hexdigest()[:16]
         with torch.device("meta"):
             network = TextNetwork(config)
-        network.load_state_dict(unpacked(stored), strict=True, assign=True)
+        weights = {name: torch.from_numpy(weight) for name, weight in unpacked(stored).items()}
+        network.load_state_dict(weights, strict=True, assign=True)
     except (OSError, TypeError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the text tower in {directory} cannot be loaded ({error}); "

@@ -43,11 +43,11 @@ def train_reranker(config: Path, *, resume: bool = False, progress: Progress | N
     material = gather(recipe, tell)
     _fit(recipe, material, resume=resume, tell=tell)
     save_network(material.network, recipe.output)
-    network, digest = load_network(recipe.output)
+    network, digest = load_network(recipe.output, material.reader.pieces.table)
     figures = {stage.name: asdict(evaluate(network, stage, material)) for stage in material.stages}
     for name, found in figures.items():
         tell(f"held out, {name}: {found}")
-    calibrate(network, f"{digest}-{material.words}", material, recipe.output)
+    calibrate(network, f"{digest}-{material.reader.digest}", material, recipe.output)
     (recipe.work / "held_out.json").write_text(json.dumps(figures, indent=2) + "\n")
     return recipe.output
 
@@ -82,7 +82,9 @@ def _fit(recipe: RerankRecipe, material: Material, *, resume: bool, tell: Progre
 
 
 def _groups(network: RerankNetwork, recipe: RerankRecipe) -> list[dict[str, object]]:
-    deep = [*network.layers.parameters(), *network.places.parameters()]
+    deep = [
+        *network.layers.parameters(), *network.places.parameters(), *network.start.parameters()
+    ]  # fmt: skip
     known = {id(weight) for weight in deep}
     small = [w for w in network.parameters() if w.requires_grad and id(w) not in known]
     return [
@@ -123,7 +125,7 @@ def _loss(recipe: RerankRecipe, material: Material, step: int) -> Tensor:
 
 def read_all(stage: Stage, pages: Sequence[int], material: Material, chance: random.Random) -> list[Reading]:
     """Read a question's pages all in one way: by their text, or by sight, really or simulated."""
-    if chance.random() < 0.3:
+    if chance.random() < 0.7:
         return [as_written(stage.task, page, material.lexicon) for page in pages]
     if stage.pictures:
         return [stage.pictures[page] for page in pages]

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from backbone.transformer import has_tiles
 from rerank.adapters.builtin import BATCH, BuiltinReranker, fingerprint
 from rerank.builtin.files import CALIBRATION
-from rerank.builtin.network import RerankNetwork, has_tiles
+from rerank.builtin.network import RerankNetwork
 from rerank.builtin.pairs import Reading, Wording, beside
 from rerank.fitting import Labelled, fit
 from training.reranker_material import Material, Stage

@@ -1,17 +1,21 @@
 """Everything that a training run of the reranker holds: network, words, pages, questions, pictures."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
+import models
 from domain.errors import UsageError
 from rerank.builtin.files import load_network
 from rerank.builtin.network import RerankNetwork
-from rerank.builtin.pairs import Reading
+from rerank.builtin.pairs import Reader, Reading
+from rerank.builtin.pieces import read_pieces
 from rerank.builtin.spelling import EncoderWords, Speller, read_words
+from retrieve.text_tower import load_network as load_text_network
 from training.reranker_pages import (
     Asked,
     WordPage,
@@ -24,7 +28,7 @@ from training.reranker_pages import (
 from training.reranker_pool import Lexicon, Misreader, Task, count_words, make_lexicon, make_task, rarities
 from training.reranker_recipe import RerankRecipe
 from training.reranker_sight import look_at, made_up_words
-from training.texts import contexts, pairs
+from training.texts import Context, contexts, pairs
 
 Progress = Callable[[str], None]
 
@@ -55,10 +59,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What the training loop needs; the stages in the order in which they train; `words` names the encoder's words."""
+    """What the training loop needs; the stages in the order in which they train."""
 
     network: RerankNetwork
-    words: str
+    reader: Reader
     lexicon: Lexicon
     misreader: Misreader
     stages: list[Stage]
@@ -68,18 +72,31 @@ def gather(recipe: RerankRecipe, tell: Progress) -> Material:
     """Read, compose and mine everything that the recipe names, and make the network's start."""
     pages, asked = _pages(recipe, tell)
     counts = count_words(pages, asked)
-    given = _words(recipe, counts, len(pages))
-    speller = Speller(given)
-    lexicon = make_lexicon(counts, len(pages), speller)
+    tower = recipe.tower or Path(models.__file__).parent / "text"
+    reader = Reader(Speller(_words(recipe, counts, len(pages))), read_pieces(tower))
+    lexicon = make_lexicon(counts, len(pages), reader)
     tell(f"{len(pages)} pages, {len(asked)} questions, {len(lexicon.numbers)} words")
     stages = [_stage("simulated", pages, asked, lexicon, recipe)]
     if recipe.encoder and recipe.pictures:
-        stages.append(_seen(pages, asked, lexicon, recipe, tell))
+        stages.append(_seen(pages, asked, lexicon, recipe, reader, tell))
+    misreader = Misreader(lexicon, tuple(lexicon.numbers), reader.speller)
+    return Material(_start(recipe, tower, reader), reader, lexicon, misreader, stages)
+
+
+def _start(recipe: RerankRecipe, tower: Path, reader: Reader) -> RerankNetwork:
+    """An earlier reranker, or the text tower's layers under a head that says nothing yet."""
+    if recipe.start:
+        return load_network(recipe.start, reader.pieces.table)[0]
     torch.manual_seed(recipe.seed)
-    network = load_network(recipe.start)[0] if recipe.start else RerankNetwork(recipe.shape)
-    return Material(
-        network, given.digest, lexicon, Misreader(lexicon, tuple(lexicon.numbers), speller), stages
-    )
+    network = RerankNetwork(recipe.shape, reader.pieces.table)
+    if recipe.shape.hidden == recipe.shape.width:
+        given, _ = load_text_network(tower)
+        with torch.no_grad():
+            network.places.weight[: given.config.max_tokens] = given.places.weight[: recipe.shape.tokens]
+        network.start.load_state_dict(given.start.state_dict())
+        for own, old in zip(network.layers, given.layers, strict=False):
+            own.load_state_dict(old.state_dict())
+    return network
 
 
 def _words(recipe: RerankRecipe, counts: Mapping[str, int], total: int) -> EncoderWords:
@@ -99,13 +116,18 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
         seed=recipe.seed,
         pages_a_document=recipe.pages_a_document,
     )
-    composed = read_pages(sorted({path for path, _ in where.values()}))
+    titles = _titles(found, where)
+    composed = [
+        replace(page, title=titles[page.path])
+        for page in read_pages(sorted({path for path, _ in where.values()}))
+    ]
     tell(f"set {len(where)} contexts on {len(composed)} pages")
     paths = [path for directory in recipe.pdfs for path in sorted(directory.glob("*.pdf"))]
     chance.shuffle(paths)
     real: list[WordPage] = []
     for path in paths:
         real += read_pages([path]) if len(real) < recipe.pages else []
+    real = [replace(page, title=page.document) for page in real]
     pages = [*real[: recipe.pages], *composed]
     asked = asked_of(pairs(recipe.text), where, pages)
     shift = len(real[: recipe.pages])
@@ -114,6 +136,19 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
     if len(asked) < 10:
         raise UsageError(f"{recipe.text} and {recipe.pdfs} give only {len(asked)} questions to train on")
     return pages, asked
+
+
+def _titles(found: Sequence[Context], where: Mapping[str, tuple[Path, int]]) -> dict[Path, str]:
+    """A document's title: that of most of its contexts; empty where most have another."""
+    of: dict[Path, Counter[str]] = {}
+    for one in found:
+        if one.id in where:
+            of.setdefault(where[one.id][0], Counter())[one.title] += 1
+    return {
+        path: title if 2 * times > counts.total() else ""
+        for path, counts in of.items()
+        for title, times in counts.most_common(1)
+    }
 
 
 def _stage(
@@ -141,7 +176,12 @@ def _stage(
 
 
 def _seen(
-    pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, recipe: RerankRecipe, tell: Progress
+    pages: Sequence[WordPage],
+    asked: Sequence[Asked],
+    lexicon: Lexicon,
+    recipe: RerankRecipe,
+    reader: Reader,
+    tell: Progress,
 ) -> Stage:
     """The last stage: some documents whole, as the encoder reads them."""
     names = sorted({page.document for page in pages})
@@ -160,7 +200,7 @@ def _seen(
     ]
     some = [pages[old] for old in chosen]
     stage = _stage("seen", some, left, lexicon, recipe)
-    pictures = look_at(some, recipe.encoder or Path(), recipe.work, tell)
+    pictures = look_at(some, recipe.encoder or Path(), reader, recipe.work, tell)
     return Stage(
         stage.name, stage.task, stage.train, stage.evaluate, stage.calibrate, dict(enumerate(pictures))
     )

@@ -18,12 +18,13 @@ from training.texts import Context, Pair
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordPage:
-    """A page's words in the order of its text layer, and where each stands in fractions of the page."""
+    """A page's words in the order of its text layer, where each stands in fractions of the page, and a title."""
 
     path: Path
     number: int
     words: tuple[str, ...]
     boxes: NDArray[np.float32]
+    title: str = ""
 
     @property
     def document(self) -> str:

@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from domain import words
-from rerank.builtin.pairs import Reading, Wording, line_order
+from rerank.builtin.pairs import Reader, Reading, Wording, line_order
+from rerank.builtin.pieces import Ids, Pieces
 from rerank.builtin.spelling import Speller
 from training.reranker_pages import Asked, WordPage
 from training.texts import mutated
 
 NEAR = 30
 """Pages that rank highest for a question, from which negatives are drawn."""
+
+ILLEGIBLE = 1.3
+"""Noise of this length beside a word's unit vector leaves it less like itself than `rerank.builtin.pairs.SURE`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,16 +31,35 @@ class Lexicon:
         vectors: (n, dim) float32 unit rows.
         rarity: (n,) float32, inverse document frequency over its largest value.
         worth: (n,) float32, how much each tells in a question.
+        pieces: (n, MOST) int64 word pieces of each.
+        whole: (n,) bool, whether a reader of pixels can name it.
+        cutter: what cut the pieces.
     """
 
     numbers: dict[str, int]
     vectors: NDArray[np.float32]
     rarity: NDArray[np.float32]
     worth: NDArray[np.float32]
+    pieces: Ids
+    whole: NDArray[np.bool_]
+    cutter: Pieces
 
     def wording(self, numbers: NDArray[np.int64]) -> Wording:
         """A question of these words."""
-        return Wording(self.vectors[numbers], self.worth[numbers])
+        return Wording(self.vectors[numbers], self.worth[numbers], self.cutter.framed(self.pieces[numbers]))
+
+    def numbered(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The numbers of words."""
+        return np.array([self.numbers[text] for text in texts], np.int64)
+
+    def titled(self, title: NDArray[np.int64], page: Reading) -> Reading:
+        """A page with the words of its document's title before its own."""
+        nowhere = np.zeros((len(title), 4), np.float32)
+        return Reading(
+            np.concatenate([self.vectors[title], page.cells]),
+            np.concatenate([nowhere, page.boxes]),
+            np.concatenate([self.pieces[title], page.pieces]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +69,7 @@ class Task:
     Attributes:
         pages: word numbers of each page.
         boxes: (n, 4) boxes of each page's words.
+        titles: word numbers of each page's document's title.
         documents: (pages,) which document each page belongs to.
         questions: word numbers of each question.
         right: the pages that answer each question.
@@ -54,6 +78,7 @@ class Task:
 
     pages: list[NDArray[np.int64]]
     boxes: list[NDArray[np.float32]]
+    titles: list[NDArray[np.int64]]
     documents: NDArray[np.int64]
     questions: list[NDArray[np.int64]]
     right: list[tuple[int, ...]]
@@ -66,6 +91,8 @@ def count_words(pages: Sequence[WordPage], asked: Sequence[Asked]) -> dict[str, 
     for page in pages:
         for word in set(page.words):
             counts[word] = counts.get(word, 0) + 1
+        for word in words.split(page.title):
+            counts.setdefault(word, 0)
     for question in asked:
         for word in words.split(question.text):
             counts.setdefault(word, 0)
@@ -79,29 +106,32 @@ def rarities(counts: Mapping[str, int], total: int) -> NDArray[np.float32]:
     )
 
 
-def make_lexicon(counts: Mapping[str, int], total: int, speller: Speller) -> Lexicon:
+def make_lexicon(counts: Mapping[str, int], total: int, reader: Reader) -> Lexicon:
     """Number, spell and weigh these words, which stand on so many of `total` pages."""
     names = sorted(counts)
     numbers = {word: place for place, word in enumerate(names)}
     rarity = rarities({word: counts[word] for word in names}, total)
-    return Lexicon(numbers, speller.rows(names), rarity, speller.worths(names))
+    speller, pieces = reader.speller, reader.pieces
+    known = set(pieces.whole_words)
+    return Lexicon(
+        numbers, speller.rows(names), rarity, speller.worths(names), pieces.words(names),
+        np.array([name in known for name in names]), pieces,
+    )  # fmt: skip
 
 
 def make_task(
     pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, *, most_words: int
 ) -> Task:
     """Number the words and mine the negatives by BM25 over the pages' words."""
-    numbered = [np.array([lexicon.numbers[word] for word in page.words], np.int64) for page in pages]
-    questions = [
-        np.array([lexicon.numbers[word] for word in words.split(one.text)[:most_words]], np.int64)
-        for one in asked
-    ]
+    numbered = [lexicon.numbered(page.words) for page in pages]
+    questions = [lexicon.numbered(words.split(one.text)[:most_words]) for one in asked]
     names = sorted({page.document for page in pages})
     place = {name: number for number, name in enumerate(names)}
     near = mine(numbered, questions, [one.pages for one in asked], size=len(lexicon.numbers))
     return Task(
         pages=numbered,
         boxes=[page.boxes for page in pages],
+        titles=[lexicon.numbered(words.split(page.title)) for page in pages],
         documents=np.array([place[page.document] for page in pages]),
         questions=questions,
         right=[one.pages for one in asked],
@@ -164,8 +194,11 @@ def draw_candidates(task: Task, question: int, *, most: int, hard: float, chance
 
 def as_written(task: Task, page: int, lexicon: Lexicon) -> Reading:
     """A page as its text layer gives it: every word, no places."""
-    rows = lexicon.vectors[task.pages[page]]
-    return Reading(rows, np.zeros((len(rows), 4), np.float32))
+    numbers = task.pages[page]
+    nowhere = np.zeros((len(numbers), 4), np.float32)
+    return lexicon.titled(
+        task.titles[page], Reading(lexicon.vectors[numbers], nowhere, lexicon.pieces[numbers])
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,11 +219,15 @@ class Misreader:
             seen &= rare >= limit
         numbers, boxes = numbers[seen], boxes[seen]
         rows = self.lexicon.vectors[numbers].copy()
+        pieces = self.lexicon.pieces[numbers].copy()
         for place in np.flatnonzero(chance.random(len(numbers)) < 0.12 * blur):
             wrong = mutated(self.names[numbers[place]], random.Random(int(chance.integers(1 << 30))))
             rows[place] = self.speller.rows([wrong])[0]
+            pieces[place] = self.lexicon.cutter.unknown
         strength = blur * chance.gamma(2.0, 0.35, (len(rows), 1))
+        pieces[~self.lexicon.whole[numbers] | (strength[:, 0] > ILLEGIBLE)] = self.lexicon.cutter.unknown
         rows += (chance.standard_normal(rows.shape) * strength / np.sqrt(rows.shape[1])).astype(np.float32)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
         order = line_order(boxes)
-        return Reading(rows[order].astype(np.float32), boxes[order].astype(np.float32))
+        read = Reading(rows[order].astype(np.float32), boxes[order].astype(np.float32), pieces[order])
+        return self.lexicon.titled(task.titles[page], read)

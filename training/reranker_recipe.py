@@ -17,6 +17,8 @@ class RerankRecipe:
         work: where composed pages, visual vectors and checkpoints are kept.
         text: directory with contexts/ and pairs/, set on pages and asked for.
         pdfs: directories of real PDFs.
+        tower: the text tower's directory; empty takes the one that ships. Its word pieces are read, and its
+            layers are the transformer's start where they are as wide.
         encoder: the visual encoder's directory; empty trains with a random table and without pictures.
         start: an earlier reranker's directory, whose weights are the start; empty starts at random.
         buckets, dim: of the random table of n-grams where there is no encoder.
@@ -38,6 +40,7 @@ class RerankRecipe:
     text: Path
     shape: RerankConfig
     pdfs: tuple[Path, ...] = ()
+    tower: Path | None = None
     encoder: Path | None = None
     start: Path | None = None
     buckets: int = 49152
@@ -63,7 +66,7 @@ class RerankRecipe:
         return self.warm + self.steps + self.last
 
 
-PATHS = ("output", "work", "text", "encoder", "start")
+PATHS = ("output", "work", "text", "tower", "encoder", "start")
 
 
 def read_recipe(config: Path) -> RerankRecipe:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from domain.model import ModelSettings
-from rerank.builtin.pairs import Reading, seen
+from rerank.builtin.pairs import Reader, Reading
 from rerank.builtin.spelling import EncoderWords
 from rerank.reranker import PageFeatures
 from retrieve.adapters.builtin import load
@@ -25,7 +25,9 @@ def made_up_words(rarity: Mapping[str, float], *, buckets: int, dim: int, seed: 
     return EncoderWords(table, known, np.array([hashed[int(key)] for key in known], np.float32), 1.0, "")
 
 
-def look_at(pages: Sequence[WordPage], directory: Path, work: Path, tell: Progress) -> list[Reading]:
+def look_at(
+    pages: Sequence[WordPage], directory: Path, reader: Reader, work: Path, tell: Progress
+) -> list[Reading]:
     """What the encoder reads of each page; kept in the work directory and not read twice."""
     encoder = load(f"builtin:{directory}", settings=ModelSettings())
     kept = work / f"seen_{encoder.fingerprint.digest}_{_digest(pages)}.npz"
@@ -43,7 +45,10 @@ def look_at(pages: Sequence[WordPage], directory: Path, work: Path, tell: Progre
     parts = zip(
         np.split(held["rows"], held["ends"][:-1]), np.split(held["boxes"], held["ends"][:-1]), strict=True
     )
-    return [seen(PageFeatures(r.astype(np.float32), b.astype(np.float32))) for r, b in parts]
+    return [
+        reader.seen(page.title, PageFeatures(r.astype(np.float32), b.astype(np.float32)))
+        for page, (r, b) in zip(pages, parts, strict=True)
+    ]
 
 
 def _digest(pages: Sequence[WordPage]) -> str:

@@ -8,13 +8,16 @@ import torch
 from PIL import Image
 
 import models
+from backbone.transformer import has_tiles
+from domain import words
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from rerank.builtin.files import load_network
-from rerank.builtin.network import RerankNetwork, has_tiles
-from rerank.builtin.pairs import Reading, Wording, beside, seen, worded, written
-from rerank.builtin.spelling import EncoderWords, Speller, read_words
+from rerank.builtin.network import RerankNetwork
+from rerank.builtin.pairs import Reader, Reading, Wording, beside
+from rerank.builtin.pieces import read_pieces
+from rerank.builtin.spelling import Speller, read_words
 from rerank.reranker import Candidate, PageFeatures
 
 Featurise = Callable[[Image.Image], PageFeatures]
@@ -27,22 +30,22 @@ LEGIBLE = 20
 
 
 class BuiltinReranker:
-    """Scores a question and a page by the words that both show.
+    """Scores a question and a page by the words that both show, and by what they mean.
 
     A page with a text layer is read by it; any other by the visual encoder's vectors, stored or made on the spot.
-    Measured: with today's encoder, reading by sight what could be read by text makes the ranking worse.
+    Measured: reading by sight what could be read by text makes the ranking worse.
     """
 
     name = "builtin"
 
     def __init__(
-        self, network: RerankNetwork, digest: str, given: EncoderWords, *, featurise: Featurise | None = None
+        self, network: RerankNetwork, digest: str, reader: Reader, *, featurise: Featurise | None = None
     ) -> None:
         """Hold a loaded network; use `load` to read one."""
         self._network = network
-        self._digest = f"{digest}-{given.digest}"
+        self._digest = digest
         self._featurise = featurise
-        self._speller = Speller(given)
+        self._reader = reader
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -56,26 +59,28 @@ class BuiltinReranker:
             ModelError: a score is not finite, or a page can be read in no way; names model and page.
         """
         limit = self._network.config.question_words
-        asked = worded(query, self._speller, most=limit)
+        asked = self._reader.question(query, most=limit)
         logits = self._logits(asked, [self._reading(candidate) for candidate in candidates])
         return _finite(logits, candidates)
 
     def _reading(self, candidate: Candidate) -> Reading:
-        text = written(candidate.text(), self._speller)
-        if len(text.cells) >= LEGIBLE:
-            return text
+        text = candidate.text()
+        written = self._reader.written(candidate.title, text)
+        if len(words.split(text)) >= LEGIBLE:
+            return written
         features = candidate.features()
         if features is None:
-            features = self._look(candidate) if self._featurise or not len(text.cells) else None
+            features = self._look(candidate) if self._featurise or not text.strip() else None
         if features is None:
-            return text
-        if features.rows.shape[1:] != (self._speller.dim + 1,):
+            return written
+        dim = self._reader.speller.dim
+        if features.rows.shape[1:] != (dim + 1,):
             raise ModelError(
-                f"the built-in reranker reads rows of width {self._speller.dim + 1}, not "
+                f"the built-in reranker reads rows of width {dim + 1}, not "
                 f"{features.rows.shape} as page {candidate.page} has; use it with the built-in encoder, or "
                 "choose another reranker"
             )
-        return seen(features)
+        return self._reader.seen(candidate.title, features)
 
     def _look(self, candidate: Candidate) -> PageFeatures:
         if self._featurise is None:
@@ -92,7 +97,7 @@ class BuiltinReranker:
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             pages = [readings[place] for place in places]
-            pairs = beside([asked] * len(pages), pages, dim=self._speller.dim)
+            pairs = beside([asked] * len(pages), pages, dim=self._reader.speller.dim)
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
                 for place, logit in zip(places, self._network(pairs).tolist(), strict=True):
                     logits[place] = logit
@@ -111,6 +116,7 @@ def load(
     featurise: Featurise | None = None,
     directory: Path | None = None,
     encoder: Path | None = None,
+    tower: Path | None = None,
 ) -> BuiltinReranker:
     """Read the reranker that ships, or one that was trained here.
 
@@ -120,6 +126,7 @@ def load(
         featurise: reads a picture with the built-in encoder, for pages that no index has seen.
         directory: where the weights are; None takes those that ship.
         encoder: where the visual encoder is whose rows it reads; None takes the one that ships.
+        tower: where the text tower is whose word pieces it reads; None takes the one that ships.
 
     Raises:
         ModelError: a file is missing or damaged; names the directory and the remedy.
@@ -127,8 +134,18 @@ def load(
     if name != BuiltinReranker.name:
         raise ModelError(f"this adapter holds the reranker 'builtin' only, not {name!r}")
     shipped = Path(models.__file__).parent
-    network, digest = load_network(directory or shipped / "reranker")
-    return BuiltinReranker(network, digest, read_words(encoder or shipped / "encoder"), featurise=featurise)
+    reader = read_reader(encoder or shipped / "encoder", tower or shipped / "text")
+    network, digest = load_network(directory or shipped / "reranker", reader.pieces.table)
+    return BuiltinReranker(network, f"{digest}-{reader.digest}", reader, featurise=featurise)
+
+
+def read_reader(encoder: Path, tower: Path) -> Reader:
+    """Read the spelling of a visual encoder and the word pieces of a text tower.
+
+    Raises:
+        ModelError: a file is missing or damaged; names the directory and the remedy.
+    """
+    return Reader(Speller(read_words(encoder)), read_pieces(tower))
 
 
 def _finite(scores: list[float], candidates: Sequence[Candidate]) -> list[float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
 from domain.errors import ModelError
 from domain.packing import packed, unpacked
@@ -27,8 +28,12 @@ def save_network(network: RerankNetwork, directory: Path) -> None:
     (directory / CONFIG).write_text(json.dumps(asdict(network.config), indent=2) + "\n")
 
 
-def load_network(directory: Path) -> tuple[RerankNetwork, str]:
+def load_network(directory: Path, table: Tensor) -> tuple[RerankNetwork, str]:
     """Read a reranker and the hash of its weights.
+
+    Args:
+        directory: where `save_network` wrote.
+        table: (pieces, width), the vectors of the text tower's word pieces.
 
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the configuration.
@@ -38,7 +43,7 @@ def load_network(directory: Path) -> tuple[RerankNetwork, str]:
         stored = unpacked(load_file(directory / WEIGHTS))
         digest = hashlib.sha256((directory / WEIGHTS).read_bytes()).hexdigest()[:16]
         with torch.device("meta"):
-            network = RerankNetwork(config)
+            network = RerankNetwork(config, table)
         weights = {name: torch.from_numpy(weight) for name, weight in stored.items()}
         network.load_state_dict(weights, strict=True, assign=True)
     except (OSError, TypeError, ValueError, KeyError, RuntimeError, SafetensorError) as error:

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backbone.transformer import Layer
 from rerank.builtin.signals import SIGNALS, Pairs, Signals, signals
 
 LOOKS = 6
 """Numbers that say where a token stands on the page and how well it fits the other side."""
+
+HEADING = 8
+"""The first words of a page, its document's title before them, that are always read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,69 +21,55 @@ class RerankConfig:
     """The sizes of the reranker; stored beside its weights.
 
     Attributes:
+        width: of the table of word pieces, which belongs to the text tower.
         hidden: width of the transformer.
         layers: transformer layers.
         heads: attention heads; divides `hidden`.
         inner: width inside the feed-forward part.
         question_words: words of a question that are read.
         page_words: words of a page that the transformer reads; the signals see all of them.
+        tokens: word pieces of a pair at most; what exceeds them is cut off.
     """
 
-    hidden: int = 96
-    layers: int = 2
-    heads: int = 4
-    inner: int = 256
+    width: int = 384
+    hidden: int = 384
+    layers: int = 6
+    heads: int = 12
+    inner: int = 1536
     question_words: int = 24
-    page_words: int = 64
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of a pair at most: one that sums up, the question, the page."""
-        return 1 + self.question_words + self.page_words
-
-
-class Layer(nn.Module):
-    """A transformer layer in which similarity of the encoder's own vectors draws attention."""
-
-    def __init__(self, config: RerankConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.attend = nn.Linear(config.hidden, 3 * config.hidden)
-        self.joined = nn.Linear(config.hidden, config.hidden)
-        self.attended = nn.LayerNorm(config.hidden, eps=1e-12)
-        self.widen = nn.Linear(config.hidden, config.inner)
-        self.narrow = nn.Linear(config.inner, config.hidden)
-        self.done = nn.LayerNorm(config.hidden, eps=1e-12)
-        self.draw = nn.Parameter(torch.linspace(0.0, 6.0, config.heads))
-
-    def forward(self, states: Tensor, likeness: Tensor, hidden: Tensor) -> Tensor:
-        """Mix (b, t, hidden) states; likeness (b, t, t) draws, hidden (b, 1, 1, t) is -inf at padding."""
-        b, t, width = states.shape
-        parts = self.attend(states).view(b, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        bias = likeness[:, None] * self.draw[:, None, None] + hidden
-        mixed = functional.scaled_dot_product_attention(
-            parts[0], parts[1], parts[2], attn_mask=bias.to(parts.dtype)
-        )
-        states = self.attended(states + self.joined(mixed.transpose(1, 2).reshape(b, t, width)))
-        finished: Tensor = self.done(states + self.narrow(functional.gelu(self.widen(states))))
-        return finished
+    page_words: int = 96
+    tokens: int = 192
 
 
 class RerankNetwork(nn.Module):
     """One logit for a question and a page."""
 
-    def __init__(self, config: RerankConfig) -> None:
-        """Make random weights; the transformer has no say before it is trained."""
+    table: Tensor
+
+    def __init__(self, config: RerankConfig, table: Tensor) -> None:
+        """Make random weights; the transformer has no say before it is trained.
+
+        Args:
+            config: the sizes.
+            table: (pieces, width), vectors of word pieces; not trained and not stored with the weights.
+        """
         super().__init__()
         self.config = config
-        self.side = nn.Embedding(3, config.hidden)
+        self.register_buffer("table", table, persistent=False)
+        fits = config.width == config.hidden
+        self.lift = nn.Identity() if fits else nn.Linear(config.width, config.hidden)
+        self.side = nn.Embedding(2, config.hidden)
         self.places = nn.Embedding(config.tokens, config.hidden)
         self.look = nn.Linear(LOOKS, config.hidden)
         self.start = nn.LayerNorm(config.hidden, eps=1e-12)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.verdict = nn.Linear(config.hidden, 1)
+        self.layers = nn.ModuleList(
+            Layer(config.hidden, config.heads, config.inner) for _ in range(config.layers)
+        )
+        last = nn.Linear(64, 1)
+        self.verdict = nn.Sequential(nn.Linear(2 * config.hidden, 64), nn.GELU(), last)
         self.weigh = nn.Sequential(nn.Linear(SIGNALS, 48), nn.GELU(), nn.Linear(48, 1))
-        nn.init.zeros_(self.verdict.weight)
+        for weight in (self.side.weight, self.look.weight, last.weight):
+            nn.init.zeros_(weight)
 
     def forward(self, pairs: Pairs, *, deep: bool = True) -> Tensor:
         """Score pairs: (b,) float32 logits, each of its own pair alone.
@@ -97,32 +87,34 @@ class RerankNetwork(nn.Module):
         return weighed + verdict
 
     def _read(self, pairs: Pairs, found: Signals, rarity: Tensor) -> Tensor:
-        """What the summing token knows after the last layer: (b, hidden)."""
+        """What the opening mark and the question's pieces know after the last layer: (b, 2 hidden)."""
         chosen, kept = _densest(found, pairs.shown, self.config.page_words)
-        b, q = pairs.asked.shape
-        most = chosen.shape[1]
-        vectors = torch.cat(
-            [pairs.words.new_zeros(b, 1, pairs.words.shape[-1]), pairs.words, _pick(pairs.cells, chosen)], 1
+        pieces, looks, sides = _in_a_row(
+            pairs.asked_pieces,
+            _asked_looks(found, rarity),
+            _pick(pairs.shown_pieces, chosen).masked_fill(~kept[..., None], -1),
+            _shown_looks(found, _pick(pairs.boxes, chosen), chosen),
         )
-        there = torch.cat([pairs.asked.new_ones(b, 1), pairs.asked, kept], 1)
-        sides = torch.tensor([0] + [1] * q + [2] * most)
-        places = torch.cat([torch.arange(q + 1), 1 + self.config.question_words + torch.arange(most)])
-        looks = _looks(found, rarity, _pick(pairs.boxes, chosen), chosen)
-        states = self.start(self.side(sides) + self.places(places) + self.look(looks))
-        likeness = vectors @ vectors.transpose(1, 2)
-        hidden = torch.zeros(there.shape).masked_fill(~there, -1e4)[:, None, None]
+        there = pieces >= 0
+        order = (~there).to(torch.uint8).argsort(dim=-1, stable=True)
+        order = order[:, : min(self.config.tokens, int(there.sum(-1).max()))]
+        pieces, there, sides = pieces.gather(1, order), there.gather(1, order), sides.gather(1, order)
+        words = self.lift(functional.embedding(pieces.clamp(min=0), self.table))
+        own = self.side(sides) + self.places.weight[: order.shape[1]] + self.look(_pick(looks, order))
+        states = self.start(words + own)
         for layer in self.layers:
-            states = layer(states, likeness, hidden)
-        summed: Tensor = states[:, 0].float()
-        return summed
+            states = layer(states, there[:, None, None])
+        asking = ((sides == 0) & there)[..., None].to(states.dtype)
+        summed = torch.cat([states[:, 0], (states * asking).sum(1) / asking.sum(1)], -1)
+        return summed.float()
 
 
 def _densest(found: Signals, shown: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The page words around which the question's words stand densest, in reading order."""
+    """The page's first words, and those around which the question's words stand densest, in reading order."""
     most = min(most, shown.shape[1])
-    order = torch.arange(shown.shape[1]) * 1e-6  # the earlier of two equals, whatever the padding
-    nearby = (found.nearby - order).masked_fill(~shown, -1.0)
-    chosen = nearby.topk(most, dim=-1).indices.sort(-1).values
+    order = torch.arange(shown.shape[1])
+    nearby = found.nearby - order * 1e-6 + 9.0 * (order < HEADING)  # the earlier of two equals
+    chosen = nearby.masked_fill(~shown, -1.0).topk(most, dim=-1).indices.sort(-1).values
     return chosen, shown.gather(1, chosen)
 
 
@@ -130,12 +122,36 @@ def _pick(rows: Tensor, chosen: Tensor) -> Tensor:
     return rows.gather(1, chosen[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _looks(found: Signals, rarity: Tensor, boxes: Tensor, chosen: Tensor) -> Tensor:
-    """(b, 1 + q + p, LOOKS): best fit, density, and for page words the place and height."""
-    b, q = found.best.shape
+def _in_a_row(
+    asked: Tensor, asked_looks: Tensor, shown: Tensor, shown_looks: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Question, then page: pieces (b, t), their looks (b, t, LOOKS), and 0 for question, 1 for page.
+
+    The question's row begins with the opening mark and ends with the closing one.
+    """
+    b = asked.shape[0]
+    pieces = torch.cat([asked.flatten(1), shown.flatten(1)], 1)
+    looks = torch.cat(
+        [
+            asked_looks.repeat_interleave(asked.shape[-1], 1),
+            shown_looks.repeat_interleave(shown.shape[-1], 1),
+        ],
+        1,
+    )
+    sides = torch.cat([torch.zeros(b, asked[0].numel()), torch.ones(b, shown[0].numel())], 1).long()
+    return pieces, looks, sides
+
+
+def _asked_looks(found: Signals, rarity: Tensor) -> Tensor:
     own = torch.stack([found.best, rarity * 5], -1)
-    asked = torch.cat([own, found.best.new_zeros(b, q, LOOKS - 2)], -1)
-    place = torch.stack(
+    empty = own.new_zeros(own.shape[0], 1, LOOKS)
+    own = torch.cat([own, own.new_zeros(*own.shape[:2], LOOKS - 2)], -1)
+    return torch.cat([empty, own, empty], 1)
+
+
+def _shown_looks(found: Signals, boxes: Tensor, chosen: Tensor) -> Tensor:
+    """(b, m, LOOKS): best fit, density, and the word's place, height and width."""
+    return torch.stack(
         [
             found.fit.gather(1, chosen),
             found.nearby.gather(1, chosen),
@@ -146,9 +162,3 @@ def _looks(found: Signals, rarity: Tensor, boxes: Tensor, chosen: Tensor) -> Ten
         ],
         -1,
     )
-    return torch.cat([found.best.new_zeros(b, 1, LOOKS), asked, place], 1)
-
-
-def has_tiles() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in tiles; elsewhere float32 is faster."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

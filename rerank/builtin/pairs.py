@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from domain import words
+from rerank.builtin.pieces import MOST, Ids, Pieces
 from rerank.builtin.signals import Pairs
 from rerank.builtin.spelling import Floats, Speller
 from rerank.reranker import PageFeatures
@@ -19,52 +21,101 @@ FAINT = 0.02
 MOST_CELLS = 1200
 """Page words that are read at most; a densely printed page has about 900."""
 
+SURE = 0.6
+"""A vector less like every known word than this is a word that cannot be named."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wording:
-    """The words of a question: (q, dim) float32 unit rows, and (q,) float32 how much each tells."""
+    """The words of a question.
+
+    Attributes:
+        rows: (q, dim) float32 unit rows.
+        worth: (q,) float32, how much each tells.
+        pieces: (q + 2, MOST) int64, the marks before and behind among them.
+    """
 
     rows: Floats
     worth: Floats
+    pieces: Ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The words of a page in reading order.
+    """The words of a page in reading order, the words of its document's title before them.
 
     Attributes:
         cells: (p, dim) float32 unit rows.
         boxes: (p, 4) float32 in fractions of the page; zeros where nobody knows the place.
+        pieces: (p, MOST) int64, the word pieces of each.
     """
 
     cells: Floats
     boxes: Floats
+    pieces: Ids
 
 
-def worded(text: str, speller: Speller, *, most: int) -> Wording:
-    """The first words of a question."""
-    found = words.split(text)[:most]
-    return Wording(speller.rows(found), speller.worths(found))
+class Reader:
+    """Reads questions and pages into what the network compares: spellings, places and word pieces."""
 
+    def __init__(self, speller: Speller, pieces: Pieces) -> None:
+        """Read with an encoder's spelling and a text tower's word pieces."""
+        self.speller, self.pieces = speller, pieces
 
-def seen(features: PageFeatures) -> Reading:
-    """The words that the visual encoder read, line by line from the top.
+    @property
+    def digest(self) -> str:
+        """Differs when spelling or word pieces differ."""
+        return f"{self.speller.digest}-{self.pieces.digest}"
 
-    The encoder's rows end in two numbers of its own bookkeeping, which stand for no part of a word, and one row
-    is nothing else; without them, made unit again, a row is the word.
-    """
-    cells = np.pad(features.rows[:, :-2].astype(np.float32), ((0, 0), (0, 1)))
-    lengths = np.linalg.norm(cells, axis=1)
-    kept = np.flatnonzero(lengths > FAINT)
-    kept = kept[line_order(features.boxes[kept])][:MOST_CELLS]
-    cells = cells[kept] / lengths[kept, None]
-    return Reading(cells, np.ascontiguousarray(features.boxes[kept], dtype=np.float32))
+    def question(self, text: str, *, most: int) -> Wording:
+        """The first words of a question."""
+        found = words.split(text)[:most]
+        return Wording(
+            self.speller.rows(found), self.speller.worths(found), self.pieces.framed(self.pieces.words(found))
+        )
 
+    def written(self, title: str, text: str) -> Reading:
+        """The words of a page's text layer; where they stand is not known."""
+        return self._placed([*words.split(title), *words.split(text)][:MOST_CELLS])
 
-def written(text: str, speller: Speller) -> Reading:
-    """The words of a page's text layer; where they stand is not known."""
-    found = words.split(text)[:MOST_CELLS]
-    return Reading(speller.rows(found), np.zeros((len(found), 4), dtype=np.float32))
+    def seen(self, title: str, features: PageFeatures) -> Reading:
+        """The words that the visual encoder read, line by line from the top.
+
+        The encoder's rows end in two numbers of its own bookkeeping, which stand for no part of a word, and one
+        row is nothing else; without them, made unit again, a row is the word.
+        """
+        cells = np.pad(features.rows[:, :-2].astype(np.float32), ((0, 0), (0, 1)))
+        lengths = np.linalg.norm(cells, axis=1)
+        kept = np.flatnonzero(lengths > FAINT)
+        kept = kept[line_order(features.boxes[kept])][:MOST_CELLS]
+        cells = cells[kept] / lengths[kept, None]
+        named = self._placed(words.split(title))
+        return Reading(
+            np.concatenate([named.cells, cells]),
+            np.concatenate([named.boxes, features.boxes[kept].astype(np.float32)]),
+            np.concatenate([named.pieces, self.pieces.words(self.named(cells))]),
+        )
+
+    def named(self, cells: Floats) -> list[str]:
+        """The known word that each of these vectors (n, dim) is most like; empty where it is like none."""
+        names, rows = self._known
+        if not len(cells):
+            return []
+        likeness = cells @ rows.T
+        best = likeness.argmax(1)
+        sure = likeness[np.arange(len(best)), best] >= SURE
+        return [
+            names[place] if known else "" for place, known in zip(best.tolist(), sure.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def _known(self) -> tuple[tuple[str, ...], Floats]:
+        names = self.pieces.whole_words
+        return names, self.speller.rows(names)
+
+    def _placed(self, found: Sequence[str]) -> Reading:
+        nowhere = np.zeros((len(found), 4), dtype=np.float32)
+        return Reading(self.speller.rows(found), nowhere, self.pieces.words(found))
 
 
 def line_order(boxes: Floats) -> NDArray[np.int64]:
@@ -86,7 +137,10 @@ def beside(asked: Sequence[Wording], pages: Sequence[Reading], *, dim: int) -> P
     worth, _ = _padded([one.worth[:, None] for one in asked], 1)
     cells, shown = _padded([page.cells for page in pages], dim)
     boxes, _ = _padded([page.boxes for page in pages], 4)
-    return Pairs(rows, worth.squeeze(-1), there, cells, boxes, shown)
+    longest = rows.shape[1] + 2
+    asked_pieces = _padded_ids([one.pieces for one in asked], longest)
+    shown_pieces = _padded_ids([page.pieces for page in pages], cells.shape[1])
+    return Pairs(rows, worth.squeeze(-1), there, asked_pieces, cells, boxes, shown, shown_pieces)
 
 
 def _padded(parts: Sequence[Floats], width: int) -> tuple[Tensor, Tensor]:
@@ -97,3 +151,10 @@ def _padded(parts: Sequence[Floats], width: int) -> tuple[Tensor, Tensor]:
         rows[place, : len(part)] = part
         there[place, : len(part)] = True
     return torch.from_numpy(rows), torch.from_numpy(there)
+
+
+def _padded_ids(parts: Sequence[Ids], longest: int) -> Tensor:
+    ids = np.full((len(parts), longest, MOST), -1, dtype=np.int64)
+    for place, part in enumerate(parts):
+        ids[place, : len(part)] = part
+    return torch.from_numpy(ids)

@@ -20,17 +20,21 @@ class Pairs:
         words: (b, q, dim) float32 unit rows, zero at padding.
         worth: (b, q) float32, how much each word of the question tells, zero at padding.
         asked: (b, q) bool, False at padding.
+        asked_pieces: (b, q + 2, MOST) int64 word pieces of marks and words, -1 for none.
         cells: (b, p, dim) float32 unit rows in reading order, zero at padding.
         boxes: (b, p, 4) float32 in fractions of the page.
         shown: (b, p) bool, False at padding.
+        shown_pieces: (b, p, MOST) int64 word pieces, -1 for none.
     """
 
     words: Tensor
     worth: Tensor
     asked: Tensor
+    asked_pieces: Tensor
     cells: Tensor
     boxes: Tensor
     shown: Tensor
+    shown_pieces: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

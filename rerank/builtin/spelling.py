@@ -51,6 +51,11 @@ class Speller:
         """The width of a word's vector."""
         return int(self._given.table.shape[1])
 
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that differ when the spelling differs."""
+        return self._given.digest
+
     def rows(self, texts: Sequence[str]) -> Floats:
         """One unit row a word: (w, dim) float32."""
         if not texts:

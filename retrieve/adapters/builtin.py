@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 import models
+from backbone.transformer import has_tiles
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
@@ -30,11 +30,6 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
     directory = Path(place) if place else Path(models.__file__).parent / "encoder"
     fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and has_tiles())
     return BuiltinEncoder(name, read_parts(directory), fast=fast)
-
-
-def has_tiles() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 class BuiltinEncoder:

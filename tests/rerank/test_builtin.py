@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -8,15 +9,18 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
+import models
 from domain.errors import ModelError
 from domain.packing import packed, unpacked
-from rerank.adapters.builtin import BuiltinReranker, load
+from rerank.adapters.builtin import BuiltinReranker, load, read_reader
 from rerank.builtin.files import save_network
 from rerank.builtin.network import RerankConfig, RerankNetwork
-from rerank.builtin.pairs import line_order, seen, worded
+from rerank.builtin.pairs import line_order
+from rerank.builtin.pieces import MOST, read_pieces
 from rerank.builtin.spelling import Speller, read_words
 from rerank.reranker import Candidate, PageFeatures
 
+TOWER = Path(models.__file__).parent / "text"
 SHAPE = RerankConfig(hidden=16, layers=1, heads=2, inner=24, question_words=6, page_words=8)
 DIM = 15
 TEXT = (
@@ -28,9 +32,9 @@ TEXT = (
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     torch.manual_seed(3)
-    network = RerankNetwork(SHAPE)
+    network = RerankNetwork(SHAPE, read_pieces(TOWER).table)
     with torch.no_grad():
-        network.verdict.weight.normal_(std=1.0)
+        network.verdict[-1].weight.normal_(std=1.0)
     save_network(network, tmp_path / "reranker")
     return tmp_path / "reranker"
 
@@ -68,9 +72,12 @@ def never() -> Image.Image:
 
 
 def candidate(
-    text: str = "", shown: PageFeatures | None = None, image: Callable[[], Image.Image] = never
+    text: str = "",
+    shown: PageFeatures | None = None,
+    image: Callable[[], Image.Image] = never,
+    title: str = "",
 ) -> Candidate:
-    return Candidate("d/0001", image, lambda: text, lambda: shown)
+    return Candidate("d/0001", image, lambda: text, lambda: shown, title)
 
 
 def test_each_pair_is_scored_by_itself_and_in_order(reranker: BuiltinReranker) -> None:
@@ -164,7 +171,7 @@ def test_other_weights_or_other_words_have_another_fingerprint(directory: Path, 
     (encoder / "config.json").write_text('{"unknown_worth": 0.5}')
     second = load(directory=directory, encoder=encoder).fingerprint.digest
     torch.manual_seed(4)
-    save_network(RerankNetwork(SHAPE), directory)
+    save_network(RerankNetwork(SHAPE, read_pieces(TOWER).table), directory)
     third = load(directory=directory, encoder=encoder).fingerprint.digest
     assert len({first, second, third}) == 3
 
@@ -174,16 +181,19 @@ def test_words_are_read_line_by_line_from_left_to_right() -> None:
     assert line_order(boxes).tolist() == [2, 0, 1]
 
 
-def test_a_row_is_the_word_without_its_last_two_numbers_and_the_floor_is_none() -> None:
+def test_a_row_is_the_word_without_its_last_two_numbers_and_the_floor_is_none(encoder: Path) -> None:
+    reader = read_reader(encoder, TOWER)
+    reader.speller = Speller(replace(read_words(encoder), table=np.ones((512, 3), np.float32)))
     rows = np.array([[0.3, 0.4, 0.5, 0.7], [0.0, 0.0, 0.0, 1.0]], np.float32)
-    reading = seen(PageFeatures(rows, np.array([[0.1, 0.1, 0.2, 0.2], [0, 0, 0, 0]], np.float32)))
+    reading = reader.seen("", PageFeatures(rows, np.array([[0.1, 0.1, 0.2, 0.2], [0, 0, 0, 0]], np.float32)))
     assert reading.cells == pytest.approx(np.array([[0.6, 0.8, 0.0]], np.float32))
     assert reading.boxes.shape == (1, 4)
 
 
 def test_a_known_word_has_its_own_worth_and_any_other_the_common_one(encoder: Path) -> None:
-    speller = Speller(read_words(encoder))
-    assert worded("Margin rose", speller, most=5).worth == pytest.approx([0.25, 0.75])
+    reader = read_reader(encoder, TOWER)
+    speller = reader.speller
+    assert reader.question("Margin rose", most=5).worth == pytest.approx([0.25, 0.75])
     assert np.linalg.norm(speller.rows(["margin", "rose"]), axis=1) == pytest.approx(1, abs=1e-5)
 
 
@@ -194,3 +204,31 @@ def test_packing_keeps_whole_numbers_and_loses_at_most_half_a_step() -> None:
     steps = np.abs(given["m"]).max(1, keepdims=True) / 127
     assert (np.abs(back["m"] - given["m"]) <= 0.501 * steps).all()
     assert back["k"].tolist() == given["k"].tolist()
+
+
+def test_the_title_of_the_document_is_read_with_the_page(reranker: BuiltinReranker) -> None:
+    bare, named = candidate(TEXT), candidate(TEXT, title="Quarry_Lane_2018")
+    scores = reranker.scores("Quarry Lane 2018 margin", [bare, named])
+    assert scores[0] != pytest.approx(scores[1], abs=1e-3)
+
+
+def test_vectors_are_named_by_the_known_word_that_they_spell_or_not_at_all(encoder: Path) -> None:
+    reader = read_reader(encoder, TOWER)
+    spelled = reader.speller.rows(["margin", "company"])
+    assert reader.named(np.concatenate([spelled, 0 * spelled[:1]]).astype(np.float32)) == [
+        "margin",
+        "company",
+        "",
+    ]
+    assert reader.pieces.words([""]).tolist() == [[100, -1, -1, -1]]
+
+
+def test_a_long_word_is_cut_to_its_first_pieces() -> None:
+    pieces = read_pieces(TOWER)
+    assert pieces.words(["donaudampfschifffahrtsgesellschaft", "cash"]).shape == (2, MOST)
+    assert (pieces.words(["cash"])[0] >= 0).sum() == 1
+
+
+def test_a_text_tower_without_word_pieces_is_refused(directory: Path, encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="word pieces of the text tower"):
+        load(directory=directory, encoder=encoder, tower=tmp_path)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from domain.errors import ModelError
 from retrieve.dense import PageText, TextTower, cut_text, load, spoken
-from retrieve.text_tower import TextConfig, TextNetwork, load_network, packed, save_network, unpacked
+from retrieve.text_tower import TextConfig, TextNetwork, load_network, save_network
 
 WORDS = [
     "[PAD]",
@@ -102,14 +102,6 @@ def test_chunks_hold_the_whole_text_once_but_for_the_overlap(
 def test_a_title_that_leaves_no_room_is_refused() -> None:
     with pytest.raises(ValueError, match="hold no text beside a title of 5"):
         cut_text([1, 2, 3], title=[7] * 5, size=8, overlap=1, marks=(1, 2))
-
-
-def test_packed_weights_come_back_within_half_a_step() -> None:
-    weight = {"a": torch.randn(5, 7), "b": torch.randn(4)}
-    back = unpacked(packed(weight))
-    steps = weight["a"].abs().amax(1, keepdim=True) / 127
-    assert bool(((back["a"] - weight["a"]).abs() <= steps * 0.501).all())
-    assert torch.equal(back["b"], weight["b"])
 
 
 def test_other_weights_have_another_fingerprint(directory: Path, tower: TextTower, tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""The transformer layer of the models that this repository trains."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward part with normalisation after each, as in BERT.
+
+    Source: Vaswani et al., 2017; Devlin et al., NAACL 2019.
+    """
+
+    def __init__(self, hidden: int, heads: int, inner: int) -> None:
+        """Make the layer's weights; `heads` divides `hidden`, `inner` is the width of the feed-forward part."""
+        super().__init__()
+        self.heads = heads
+        self.attend = nn.Linear(hidden, 3 * hidden)
+        self.joined = nn.Linear(hidden, hidden)
+        self.attended = nn.LayerNorm(hidden, eps=1e-12)
+        self.widen = nn.Linear(hidden, inner)
+        self.narrow = nn.Linear(inner, hidden)
+        self.done = nn.LayerNorm(hidden, eps=1e-12)
+
+    def forward(self, states: Tensor, seen: Tensor) -> Tensor:
+        """Mix the tokens (n, t, hidden) of each text; `seen` (n, 1, 1, t) is False at padding."""
+        n, t, width = states.shape
+        parts = self.attend(states).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
+        states = self.attended(states + self.joined(mixed.transpose(1, 2).reshape(n, t, width)))
+        finished: Tensor = self.done(states + self.narrow(functional.gelu(self.widen(states))))
+        return finished
+
+
+def has_tiles() -> bool:
+    """Whether this processor multiplies bfloat16 matrices in tiles; elsewhere float32 is faster."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
