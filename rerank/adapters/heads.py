@@ -4,12 +4,13 @@ from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder
-from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.base.modules import Transformer
 from sentence_transformers.cross_encoder.modules import LogitScore
 from torch import Tensor, nn
 
 from backbone.checkpoint import Checkpoint
 from backbone.inputs import holds_probe, image_token, probe_messages, rendered
+from backbone.running import lift_heads
 from domain.errors import ModelError
 from domain.model import ModelSettings
 
@@ -122,10 +123,7 @@ def lift_head(model: CrossEncoder, checkpoint: Checkpoint, settings: ModelSettin
     if isinstance(score, LogitScore):
         _lift_words(model, score, checkpoint, settings)
         return
-    for module in model:
-        if isinstance(module, Dense):
-            module.float()
-            module.register_forward_pre_hook(_in_float32)
+    lift_heads(model)
     if isinstance(score, Transformer):
         names = [name for name, part in model.named_modules() if name.endswith((".score", ".classifier"))
                  and type(part) is nn.Linear]  # fmt: skip
@@ -152,9 +150,3 @@ def _lift_words(model: Any, score: LogitScore, checkpoint: Checkpoint, settings:
         backbone.set_output_embeddings(_Words(head, tokens))
     score.true_token_id = 0
     score.false_token_id = 1 if len(tokens) == 2 else None
-
-
-def _in_float32(module: Any, inputs: tuple[dict[str, Any]]) -> tuple[dict[str, Any]]:
-    features = dict(inputs[0])
-    features[module.module_input_name] = features[module.module_input_name].float()
-    return (features,)

@@ -17,7 +17,8 @@ from backbone.checkpoint import Checkpoint, open_checkpoint
 from backbone.device import Place, place
 from backbone.inputs import Budget, budget, plain_text, prompt_digest
 from backbone.preprocess import Preprocessors
-from backbone.strict import check_weights, quiet
+from backbone.running import loading_options, moved, opened
+from backbone.strict import check_weights
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
@@ -44,26 +45,7 @@ def load(name: str, *, settings: ModelSettings) -> "StReranker":
     where = place(settings)
     task = None if checkpoint.modules else _task(checkpoint)
     check_weights(checkpoint, settings, task=task)
-    options: dict[str, Any] = {
-        "model_kwargs": {
-            "dtype": where.dtype,
-            "attn_implementation": where.attention,
-            "use_safetensors": True,
-        },
-        "processor_kwargs": {"chat_template": settings.template} if settings.template else {},
-    }
-    with quiet():
-        try:
-            if task == "any-to-any":
-                modules = modules_for(checkpoint, settings, options)
-                model = CrossEncoder(modules=modules, device=where.device)
-            else:
-                model = CrossEncoder(
-                    str(checkpoint.directory), device=where.device, local_files_only=True,
-                    trust_remote_code=settings.trust_remote_code, **options,
-                )  # fmt: skip
-        except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
-            raise ModelError(f"{checkpoint.directory} cannot be loaded: {error}") from error
+    model = opened(checkpoint, lambda: _made(checkpoint, settings, where, task))
     if model.num_labels != 1:
         raise ModelError(f"{checkpoint.name} gives {model.num_labels} scores a pair; a reranker gives one")
     check_prompt(model, checkpoint, settings)
@@ -71,6 +53,20 @@ def load(name: str, *, settings: ModelSettings) -> "StReranker":
     if settings.compile:
         model.compile(dynamic=True)
     return StReranker(model.eval(), checkpoint, settings, where)
+
+
+def _made(checkpoint: Checkpoint, settings: ModelSettings, where: Place, task: str | None) -> CrossEncoder:
+    options = loading_options(settings, where)
+    if task == "any-to-any":
+        options = {"modules": modules_for(checkpoint, settings, options)}
+    else:
+        options |= {
+            "model_name_or_path": str(checkpoint.directory),
+            "local_files_only": True,
+            "trust_remote_code": settings.trust_remote_code,
+        }
+    made: CrossEncoder = CrossEncoder(**options, device=where.device)
+    return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,14 +192,10 @@ class StReranker:
         return ({"text": pair.query}, parts)
 
     def _run(self, ready: _Ready) -> list[float]:
-        moved = {
-            key: v.to(self._device, non_blocking=True) if torch.is_tensor(v) else v
-            for key, v in ready.features.items()
-        }
         with self._running, torch.inference_mode():
             if self._tower is not None:
                 self._tower.keys = ready.keys
-            found = self._model(moved)["scores"]
+            found = self._model(moved(ready.features, self._device))["scores"]
         scores: list[float] = found.float().reshape(-1).cpu().tolist()
         return scores
 

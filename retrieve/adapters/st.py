@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from PIL import Image
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-from sentence_transformers.base.modules import Dense
 from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling
 
 from backbone.batches import Batches
@@ -26,7 +25,8 @@ from backbone.inputs import (
     rendered,
 )
 from backbone.preprocess import Preprocessors
-from backbone.strict import check_weights, quiet
+from backbone.running import lift_heads, loading_options, moved, opened
+from backbone.strict import check_weights
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
@@ -51,24 +51,13 @@ def load(name: str, *, settings: ModelSettings) -> "StEncoder":
     kind = _kind(checkpoint)
     check_weights(checkpoint, settings)
     where = place(settings)
-    options: dict[str, Any] = {
-        "device": where.device,
-        "local_files_only": True,
-        "trust_remote_code": settings.trust_remote_code,
-        "model_kwargs": {
-            "dtype": where.dtype,
-            "attn_implementation": where.attention,
-            "use_safetensors": True,
-        },
-        "processor_kwargs": {"chat_template": settings.template} if settings.template else {},
-    }
-    with quiet():
-        try:
-            model = kind(str(checkpoint.directory), **options)
-        except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
-            raise ModelError(f"{checkpoint.directory} cannot be loaded: {error}") from error
+    options = loading_options(settings, where)
+    shared = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
+    model = opened(
+        checkpoint, lambda: kind(str(checkpoint.directory), device=where.device, **shared, **options)
+    )
     _check_prompts(model, checkpoint)
-    _lift_heads(model)
+    lift_heads(model)
     if settings.compile:
         model.compile(dynamic=True)
     return StEncoder(model.eval(), checkpoint, settings, where)
@@ -151,12 +140,8 @@ class StEncoder:
         return self._ready(inputs, prompt=prompt, task=task, processing_kwargs={**whole, **options})
 
     def _forward(self, features: Mapping[str, Any], task: Task) -> dict[str, Any]:
-        moved = {
-            key: v.to(self._device, non_blocking=True) if torch.is_tensor(v) else v
-            for key, v in features.items()
-        }
         with self._running, torch.inference_mode():
-            found: dict[str, Any] = self._model(moved, task=task)
+            found: dict[str, Any] = self._model(moved(features, self._device), task=task)
         return found
 
     def _run_pages(self, features: Mapping[str, Any]) -> list[Vectors]:
@@ -262,20 +247,6 @@ def _check_prompts(model: Any, checkpoint: Checkpoint) -> None:
                 f"{checkpoint.transformer / 'chat_template.jinja'} leaves out the "
                 f"{'image of a page' if image else 'text of a query'}; fetch the model's own template"
             )
-
-
-def _lift_heads(model: Any) -> None:
-    """Let projection heads compute in float32 whatever the backbone runs in."""
-    for module in model:
-        if isinstance(module, Dense):
-            module.float()
-            module.register_forward_pre_hook(_in_float32)
-
-
-def _in_float32(module: Any, inputs: tuple[dict[str, Any]]) -> tuple[dict[str, Any]]:
-    features = dict(inputs[0])
-    features[module.module_input_name] = features[module.module_input_name].float()
-    return (features,)
 
 
 def _pooling(settings: ModelSettings, *, late: bool) -> HierarchicalTokenPooling | None:

@@ -267,3 +267,22 @@ def test_in_bfloat16_the_last_step_still_computes_in_float32():
 def test_an_encoder_is_no_reranker():
     with pytest.raises(ModelError, match="is an encoder; choose it with --encoder"):
         st.load(str(checkpoints.built("single")), settings=CPU)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # torch imports its own deprecated parts
+def test_a_compiled_reranker_keeps_pixels_and_scores_the_same():
+    plain = reranker("yes/no").scores("net margin", CANDIDATES)
+    with torch.compiler.set_stance("force_eager"):  # compiling takes minutes without a GPU
+        made = reranker("yes/no", compile=True)
+        scores = made.scores("net margin", CANDIDATES)
+    assert made.tower is None
+    assert made.pixels.kept.misses == len(CANDIDATES)
+    np.testing.assert_allclose(scores, plain, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_reranker_compiled_on_a_gpu_scores_the_same():
+    plain = reranker("yes/no").scores("net margin", CANDIDATES)
+    settings = ModelSettings(device="cuda", dtype="float32", compile=True)
+    made = st.load(f"st:{checkpoints.built('yes/no')}", settings=settings)
+    np.testing.assert_allclose(made.scores("net margin", CANDIDATES), plain, atol=1e-2)

@@ -286,3 +286,12 @@ def test_several_threads_and_workers_change_nothing():
 def test_a_directory_that_moved_keeps_its_fingerprint(tmp_path):
     moved = checkpoints.damaged("late", tmp_path / "elsewhere" / "model")
     assert st.load(str(moved), settings=CPU).fingerprint == encoder("late").fingerprint
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # torch imports its own deprecated parts
+def test_a_compiled_encoder_gives_the_same_vectors():
+    plain = encoder("late").pages(PAGES)
+    with torch.compiler.set_stance("force_eager"):  # compiling takes minutes without a GPU
+        made = encoder("late", compile=True).pages(PAGES)
+    for ours, theirs in zip(made, plain, strict=True):
+        np.testing.assert_allclose(ours.rows, theirs.rows, atol=1e-5)
