@@ -1,13 +1,16 @@
 """Requests a second and latencies of `/v1/search` at several numbers of clients, idle and while indexing.
 
-    .venv/bin/python -m benchmarks.service FOLDER_OF_PDFS
+    .venv/bin/python -m benchmarks.service FOLDER_OF_PDFS [--parts upload,idle,indexing,flat] [--library DIR]
 
 The service runs in a process of its own with the settings that were chosen; clients are coroutines here. Every
 answer is checked, so that an error is counted and not timed. Uploading the folder is timed beside `recto index`.
+Parts may be measured one after another over one library directory: each replaces its own figures. `flat` sends many
+searches of the first stage and compares the service's memory before and after.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -25,6 +28,7 @@ from pathlib import Path
 
 import httpx
 
+from domain.errors import RectoError
 from library.library import Library
 from library.settings import Settings
 from recto.client import Client
@@ -32,6 +36,7 @@ from service.main import serve
 from service.settings import ServiceSettings
 
 RESULTS = Path(__file__).parent / "results" / "service.json"
+PARTS = ("upload", "idle", "indexing", "flat")
 WORDS = (
     "revenue",
     "risk",
@@ -49,7 +54,8 @@ class Load:
     """What one load did: requests a second, milliseconds, errors, and the service's memory around it."""
 
     clients: int
-    indexing: bool
+    state: str
+    rerank: str
     requests: int
     errors: int
     per_second: float
@@ -66,31 +72,70 @@ def main() -> None:
         _serve(asked)
         return
     files = sorted(asked.folder.glob("*.pdf"))[: asked.documents]
+    found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
-        alone = _command_line(asked, files, Path(folder) / "alone")
-        with _service(asked, Path(folder) / "served") as (process, url), Client(url, timeout_s=600) as client:
+        if "upload" in asked.parts:
+            found["upload"] = {"command line": _command_line(asked, files, Path(folder) / "alone")}
+        place = asked.library or Path(folder) / "served"
+        with _service(asked, place) as (process, url), Client(url, timeout_s=600) as client:
             uploaded = _upload(client, files)
-            loads = [_load(url, process.pid, asked, clients=n, indexing=False) for n in asked.clients]
-            again = files[: max(1, len(files) // 2)]
-            for count in asked.clients:
-                job = client.upload(again, collection=f"during-{count}").job_id
-                loads.append(_load(url, process.pid, asked, clients=count, indexing=True))
-                client.cancel(job)
-            flat = _load(url, process.pid, asked, clients=8, indexing=False, requests=asked.flat)
-    _write(asked, files, loads=[*loads, flat], pages_per_second={"upload": uploaded, "command line": alone})
+            if "upload" in asked.parts:
+                found["upload"] |= {"service": uploaded}  # type: ignore[operator]
+            found |= _loads(asked, url, process.pid, client=client, files=files)
+    _write(asked, files, found)
 
 
-def _load(
-    url: str, pid: int, asked: argparse.Namespace, *, clients: int, indexing: bool, requests: int = 0
+def _loads(
+    asked: argparse.Namespace, url: str, pid: int, *, client: Client, files: list[Path]
+) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if "idle" in asked.parts:
+        loads = [_load(url, pid, asked, clients=count, state="idle") for count in asked.clients]
+        found["idle"] = [asdict(load) for load in loads]
+    if "indexing" in asked.parts:
+        found["indexing"] = [
+            asdict(_during(asked, url, pid, client, files, count)) for count in asked.clients
+        ]
+    if "flat" in asked.parts:
+        _load(url, pid, asked, clients=8, state="warm-up", rerank="off")
+        flat = _load(url, pid, asked, clients=8, state="flat", rerank="off", requests=asked.flat)
+        found["flat"] = [asdict(flat)]
+    return found
+
+
+def _during(
+    asked: argparse.Namespace, url: str, pid: int, client: Client, files: list[Path], count: int
+) -> Load:
+    """A load while documents are read; it is repeated from their start if the reading ended before the load."""
+    job = client.upload(files, collection=f"during-{count}").job_id
+    load = _load(url, pid, asked, clients=count, state="indexing")
+    if client.job(job).status not in ("queued", "running"):
+        print("the indexing ended before the load did; give more documents or fewer requests")
+    client.cancel(job)
+    with contextlib.suppress(RectoError):
+        client.empty(f"during-{count}")
+    return load
+
+
+def _load(  # noqa: PLR0913
+    url: str,
+    pid: int,
+    asked: argparse.Namespace,
+    *,
+    clients: int,
+    state: str,
+    rerank: str = "",
+    requests: int = 0,
 ) -> Load:
     total, before = requests or asked.requests, _memory_mb(pid)
     started = time.perf_counter()
-    took, errors = asyncio.run(_ask(url, clients, total, asked.rerank))
+    took, errors = asyncio.run(_ask(url, clients, total, rerank or asked.rerank))
     seconds = time.perf_counter() - started
     cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
     load = Load(
         clients=clients,
-        indexing=indexing,
+        state=state,
+        rerank=rerank or asked.rerank,
         requests=total,
         errors=errors,
         per_second=round(len(took) / seconds, 1),
@@ -181,29 +226,33 @@ def _memory_mb(pid: int) -> float:
     return round(int(line.split()[1]) / 1024, 1)
 
 
-def _write(
-    asked: argparse.Namespace, files: list[Path], *, loads: list[Load], pages_per_second: dict[str, float]
-) -> None:
+def _write(asked: argparse.Namespace, files: list[Path], found: dict[str, object]) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout
-    found = {
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    facts = {
         "commit": commit.strip(),
         "settings": {"encoder": asked.encoder, "reranker": asked.reranker, "arms": asked.arms},
-        "rerank": asked.rerank,
         "documents": len(files),
-        "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
         "versions": {name: version(name) for name in ("fastapi", "uvicorn", "torch", "faiss-cpu")},
-        "pages_per_second": pages_per_second,
-        "upload_ratio": round(pages_per_second["upload"] / max(pages_per_second["command line"], 1e-9), 3),
-        "loads": [asdict(load) for load in loads],
     }
+    busy = {"busy": before.get("busy", {}) | {part: round(os.getloadavg()[1], 1) for part in found}}
+    whole = before | facts | busy | found
+    if isinstance(speeds := whole.get("upload"), dict):
+        whole["upload_ratio"] = round(speeds["service"] / max(speeds["command line"], 1e-9), 3)
+    whole["loads"] = [load for part in ("idle", "indexing", "flat") for load in whole.get(part, [])]
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(whole, indent=1) + "\n")
     print(f"written to {RESULTS}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a folder of PDFs")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS))
+    parser.add_argument(
+        "--library", type=Path, help="where the served library lies; default: a temporary folder"
+    )
     parser.add_argument("--documents", type=int, default=10)
     parser.add_argument("--requests", type=int, default=400, help="requests of a load")
     parser.add_argument("--flat", type=int, default=10_000, help="requests of the load that watches memory")

@@ -22,6 +22,7 @@ from service.schemas import (
     JobOut,
     PageList,
     PageOut,
+    Removed,
     SearchOut,
     UploadAccepted,
 )
@@ -121,6 +122,10 @@ class Client:
             if len(found) >= part.total or not part.documents:
                 return found
 
+    def empty(self, collection: str) -> int:
+        """Remove every document of a collection, and so the collection; how many there were."""
+        return self._ask(Removed, "DELETE", f"/v1/collections/{_one(collection)}").documents
+
     def document(self, document_id: str) -> DocumentOut:
         """One document."""
         return self._ask(DocumentOut, "GET", f"/v1/documents/{_one(document_id)}")
@@ -140,6 +145,11 @@ class Client:
     def search(self, query: str, **options: Any) -> SearchOut:
         """Pages that answer a question; the options are those of `POST /v1/search`."""
         return self._ask(SearchOut, "POST", "/v1/search", json={"query": query, **options})
+
+    def judge(self, query: str, page_id: str, score: int | None = None) -> None:
+        """Keep that a page was opened, or how well it answers (0: not), where the service keeps such."""
+        asked = {"query": query, "page_id": page_id} | ({} if score is None else {"score": score})
+        self._bytes("POST", "/v1/judgements", json=asked)
 
     def image(self, page_id: str, *, width: int | None = None) -> bytes:
         """A page's picture, encoded."""

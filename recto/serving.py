@@ -1,5 +1,6 @@
 """`recto serve`: the HTTP service and its web page."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def serve(
         bool,
         typer.Option(help="Keep which pages people open and judge, for `recto evaluate export`."),
     ] = False,
+    reports: Annotated[
+        Path | None, typer.Option(help="Show the reports in this folder; default: `reports` of the library.")
+    ] = None,
     library: LibraryOption = None,
 ) -> None:
     """Serve a library over HTTP, with a page to upload and to search."""
@@ -25,4 +29,5 @@ def serve(
         from service.settings import ServiceSettings
 
         err.print(f"recto serves {lib.directory} at http://{host}:{port} (Ctrl-C ends it)", soft_wrap=True)
-        run(lib, ServiceSettings(host=host, port=port, record_judgements=record_judgements))
+        chosen = ServiceSettings(host=host, port=port, record_judgements=record_judgements, reports=reports)
+        run(lib, chosen)

@@ -21,6 +21,14 @@ _MAIN = ("nDCG@5", "nDCG@10", "recall@100")
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean over questions and its 95% interval, as text."""
+
+    mean: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One evaluation: its folder's name, what was measured, and the last stage's main figures."""
 
@@ -29,7 +37,8 @@ class Report:
     created: str
     encoder: str
     reranker: str
-    figures: dict[str, str]
+    questions: int
+    figures: dict[str, "Figure"]
     has_page: bool
 
 
@@ -39,7 +48,9 @@ def reports(request: Request, desk: DeskNow, caller: CallerNow) -> Response:
     _see_all(request)
     caller.need("read")
     place = Place("reports.html", "Evaluation reports", "reports")
-    return render(request, place, reports=_reports(folder(desk)), folder=folder(desk).name)
+    return render(
+        request, place, reports=_reports(folder(desk)), measures=_MAIN, folder=folder(desk).resolve()
+    )
 
 
 @router.get("/reports/{name}")
@@ -92,18 +103,25 @@ def _read(place: Path) -> Report | None:
         raw = json.loads((place / "report.json").read_text(encoding="utf-8"))
         origin, stages = raw["provenance"], raw["stages"]
         last = stages[-1]["figures"] if stages else {}
-        figures = {name: f"{last[name]['value']:.3f}" for name in _MAIN if name in last}
+        figures = {name: _figure(last[name]) for name in _MAIN if name in last}
         return Report(
             name=place.name,
             data=str(origin["data"]),
             created=str(origin["created"]),
-            encoder=str(origin["encoder"].get("name", "")),
-            reranker=str((origin["reranker"] or {}).get("name", "none")),
+            encoder=str((origin["encoder"] or {}).get("model", "none")),
+            reranker=str((origin["reranker"] or {}).get("model", "none")),
+            questions=len(raw["queries"]),
             figures=figures,
             has_page=(place / "report.html").is_file(),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # a folder that holds no report of this form is not listed
+
+
+def _figure(raw: dict[str, Any]) -> Figure:
+    interval = raw.get("interval") or {}
+    text = f"{interval['low']:.3f}–{interval['high']:.3f}" if interval else ""
+    return Figure(f"{raw['mean']:.3f}", text)
 
 
 def _told(operation: dict[str, Any]) -> dict[str, Any]:
