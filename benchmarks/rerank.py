@@ -1,6 +1,6 @@
 """What arms, fusion, reranking depth, blend and margin give on labelled questions, and how late answers are.
 
-    .venv/bin/python -m benchmarks.rerank FOLDER... [--recording FILE]
+    .venv/bin/python -m benchmarks.rerank FOLDER... [--kept DIR]
 
 Writes `benchmarks/results/rerank.json` and puts its tables into `docs/reranking.md`. A recording keeps what
 arms and reranker said, so that a second call sweeps without asking them again.
@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from benchmarks.recordings import Wanted, recordings
 from domain.errors import UsageError
 from evaluation import calibrate as calibrating
 from evaluation import provenance, tune_report
 from evaluation.calibrate import Calibrated, calibrate
 from evaluation.folder import read_folder
-from evaluation.recording import Recording
+from evaluation.recording import Recording, joined
 from evaluation.tune import Tuning, settings_of, tune
-from evaluation.tune_verbs import Labels, Watch, recorded
 from evaluation.verbs import cache_directory
 from library.library import Library
 from library.options import SearchOptions
@@ -35,7 +35,6 @@ RESULTS = Path(__file__).parent / "results" / "rerank.json"
 DOCS = Path(__file__).parent.parent / "docs" / "reranking.md"
 START, END = "<!-- figures: benchmarks/results/rerank.json -->", "<!-- end of figures -->"
 BUDGETS_MS = (50.0, 100.0, 200.0, 400.0, 800.0)
-_RECORDING = TypeAdapter(Recording)
 
 
 def main() -> None:
@@ -50,10 +49,11 @@ def main() -> None:
         print("give folders with pdfs/, queries.jsonl and qrels.tsv; nothing to measure without them")
         return
     started = time.time()
-    settings = Settings().changed({"ocr": given.ocr, "reranker": given.reranker})
+    settings = Settings().changed({"reranker": given.reranker})
+    wanted = Wanted(given.folders, settings, given.depth, given.kept)
     found: dict[str, Any] = {"data": [folder.name for folder in given.folders]}
     for bound in (False, True):
-        recording = _recorded(given, settings, bound=bound)
+        recording = joined(recordings(wanted, bound=bound))
         tuning = tune(recording, settings)
         print(tune_report.markdown(tuning), flush=True)
         name = "within the document" if bound else "whole collection"
@@ -138,41 +138,14 @@ def _calibration(recording: Recording, settings: Settings) -> dict[str, Any] | N
         return None
 
 
-def _recorded(given: argparse.Namespace, settings: Settings, *, bound: bool) -> Recording:
-    path = Path(f"{given.recording}.{'within' if bound else 'whole'}.json") if given.recording else None
-    if path and path.exists():
-        return _RECORDING.validate_json(path.read_bytes())
-    labels = Labels(tuple(given.folders), bound=bound, read_depth=given.depth)
-    names = [] if given.reranker == "none" else [given.reranker]
-    watch = Watch(
-        embedding=_counted(lambda step: f"{step.document}: {step.pages_done}/{step.pages_total}", 20),
-        asking=_counted(lambda name: f"asking {name}", 50),
-    )
-    recording = recorded(labels, settings, rerankers=names, watch=watch)
-    if path:
-        path.write_bytes(_RECORDING.dump_json(recording))
-    return recording
-
-
-def _counted(text: Callable[[Any], str], every: int) -> Callable[[Any], None]:
-    calls = iter(range(1_000_000_000))
-
-    def show(value: Any) -> None:
-        if next(calls) % every == 0:
-            print(text(value), flush=True)
-
-    return show
-
-
 def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="*", type=Path)
-    parser.add_argument("--recording", help="prefix of the files that keep the recordings")
+    parser.add_argument("--kept", type=Path, help="folder that keeps the recordings")
     parser.add_argument("--reranker", default="builtin")
     parser.add_argument(
-        "--depth", type=int, default=200, help="pages that the reranker reads of each question"
+        "--depth", type=int, default=50, help="pages that the reranker reads of each question"
     )
-    parser.add_argument("--ocr", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--docs", action="store_true", help="only put the stored figures into the document")
     parser.add_argument("--check", action="store_true", help="fail where document and figures differ")
     return parser.parse_args(arguments)
