@@ -149,6 +149,11 @@ def holds_probe(prompt: str) -> bool:
     return _PROBE in prompt
 
 
+def probe_place(prompt: str) -> int:
+    """Where in the prompt the probe text begins; -1 where it is absent."""
+    return prompt.find(_PROBE)
+
+
 def image_token(model: Any) -> str:
     """The placeholder that stands for a page in the prompt, empty where the family names none."""
     return str(getattr(model.processor, "image_token", "") or "")

@@ -66,6 +66,7 @@ def main() -> None:
             print(shape.name, json.dumps(figures[shape.name], indent=2))
     report = {
         "figures": figures,
+        "rows": _rows(figures),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "full_size": arguments.full,
         "remark": "" if arguments.full and device == "cuda" else "no GPU: tiny shapes; read the ratios only",
@@ -80,6 +81,17 @@ def main() -> None:
         "measured": provenance.now(),
     }
     arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ratios as a table: one line a shape and a kind of batch."""
+    kept = ("times_plain_wall", "times_plain_processor", "hot_gain_processor")
+    return [
+        {"shape": shape, "batch": kind.replace("_", " "), **{name: part.get(name) for name in kept}}
+        for shape, found in figures.items()
+        for kind, part in found.items()
+        if isinstance(part, dict)
+    ]
 
 
 def _encoder(directory: Path, arguments: argparse.Namespace, device: str) -> dict[str, Any]:

@@ -226,8 +226,7 @@ class Library:
         Raises:
             UsageError: the question is empty or too long, or an option does not fit this library.
             NotFoundError: the collection or document does not exist.
-            ModelError: a model cannot be loaded or returned nonsense.
-            StoreError: what is stored is damaged.
+            ModelError, StoreError: a model failed or returned nonsense, or what is stored is damaged.
         """
         result = self._searcher.search(text, options or SearchOptions())
         if result.reranked:

@@ -17,6 +17,9 @@ BUILTIN = (
     ("builtin", "reranker", "score", "AGPL-3.0", "ships with recto; CPU"),
 )
 
+_WIDE = 120
+_HEADS = {"visual_tokens": "tokens", "vidore_v3": "ViDoRe v3"}
+
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -25,7 +28,8 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     rows = [
         {"name": f"st:{f.checkpoint}", "role": f.role, "kind": f.kind, "licence": f.licence, "dim": f.dim,
-         "vidore_v3": f.published, "source": f.source, "remark": f.remark}
+         "visual_tokens": f.tokens or None, "revision": f.revision or None, "vidore_v3": f.published,
+         "source": f.source, "remark": f.remark}
         for f in FAMILIES.values()
     ]  # fmt: skip
     own = [
@@ -35,14 +39,19 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(own + rows)
         return
+    shown = ["name", "role", "kind", "licence", "dim", "visual_tokens", "vidore_v3", "remark"]
+    if out.width < _WIDE:
+        shown = ["name", "role", "licence", "dim", "vidore_v3"]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("name", "role", "kind", "licence", "ViDoRe v3", "remark"):
-        table.add_column(name, no_wrap=name == "name")
+    for name in shown:
+        table.add_column(_HEADS.get(name, name), no_wrap=name not in ("kind", "licence", "remark"))
     for row in own + rows:
-        figure = f"{row['vidore_v3']:.3f}" if row.get("vidore_v3") else ""
-        texts = (str(row[key]) for key in ("name", "role", "kind", "licence"))
-        table.add_row(*texts, figure, str(row["remark"]))
+        table.add_row(*(_cell(row.get(key)) for key in shown))
     out.print(table)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value or "")
 
 
 @app.command()

@@ -9,9 +9,10 @@ from sentence_transformers.cross_encoder.modules import LogitScore
 from torch import Tensor, nn
 
 from backbone.checkpoint import Checkpoint
-from backbone.inputs import holds_probe, image_token, probe_messages, rendered
+from backbone.inputs import holds_probe, image_token, probe_messages, probe_place, rendered
 from backbone.running import lift_heads
 from domain.errors import ModelError
+from domain.families import trained_order
 from domain.model import ModelSettings
 
 _TURN, _CHAT_END = "<|im_start|>", "<|im_start|>assistant\n"
@@ -100,6 +101,8 @@ def check_prompt(model: CrossEncoder, checkpoint: Checkpoint, settings: ModelSet
             "template; "
             "give the template that the reranker was trained with"
         )
+    if sees:
+        _check_order(prompt, image_token(model), checkpoint)
     end = settings.prompt_end
     if not end and isinstance(model[-1], LogitScore):
         if _TURN not in model.tokenizer.get_added_vocab():
@@ -110,6 +113,17 @@ def check_prompt(model: CrossEncoder, checkpoint: Checkpoint, settings: ModelSet
             f"{template} renders a prompt that ends with {prompt[-24:]!r} and not with {end!r}, where the "
             "model "
             "answers; give the template that the reranker was trained with"
+        )
+
+
+def _check_order(prompt: str, page: str, checkpoint: Checkpoint) -> None:
+    """Refuse a prompt that turns the order around in which a known model was trained."""
+    first = "query first" if probe_place(prompt) < prompt.index(page) else "page first"
+    wanted = trained_order(checkpoint.identity)
+    if wanted and first != wanted:
+        raise ModelError(
+            f"{checkpoint.transformer / 'chat_template.jinja'} shows the {first}, and {checkpoint.identity} was "
+            f"trained with the {wanted}; give the template that the reranker was trained with"
         )
 
 

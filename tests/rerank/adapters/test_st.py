@@ -1,5 +1,7 @@
 import json
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -109,6 +111,22 @@ def test_a_stock_template_refuses_to_start(template, problem, tmp_path):
     directory = checkpoints.damaged("yes/no", tmp_path / "m")
     (directory / "chat_template.jinja").write_text(template)
     with pytest.raises(ModelError, match=rf"chat_template.jinja.*{problem}"):
+        st.load(str(directory), settings=CPU)
+
+
+def test_a_known_model_with_query_and_page_turned_around_refuses_to_start(tmp_path):
+    directory = tmp_path / "Qwen3-VL-Reranker-2B"
+    shutil.copytree(checkpoints.built("yes/no"), directory)
+    st.load(str(directory), settings=CPU)
+    template = directory / "chat_template.jinja"
+    text = re.sub(
+        r"{%-? *for (\w+) in messages *-?%}", r"{%- for \1 in messages | reverse -%}", template.read_text()
+    )
+    assert text != template.read_text()
+    template.write_text(text)
+    with pytest.raises(
+        ModelError, match=r"shows the page first, and Qwen3-VL-Reranker-2B was trained with the query"
+    ):
         st.load(str(directory), settings=CPU)
 
 
