@@ -171,3 +171,12 @@ def test_another_model_s_name_is_refused(stocked: TestClient) -> None:
 def test_the_models_are_named(stocked: TestClient) -> None:
     models = stocked.get("/v1/models").json()["data"]
     assert [(m["id"], m["role"]) for m in models] == [("colour", "encoder"), ("late-pages", "reranker")]
+
+
+def test_the_page_lights_up_where_every_hit_answers_and_marks_the_words(stocked: TestClient) -> None:
+    plain = stocked.get("/search?q=gamma sea&collection=demo&rerank=off").text
+    assert 'class="light"' not in plain
+    assert "<mark>gamma</mark>" in plain
+    assert "light=1" in plain
+    lit = stocked.get("/search?q=gamma sea&collection=demo&rerank=off&light=1").text
+    assert "Hide highlights" in lit
