@@ -9,6 +9,7 @@ defaults. On a shared CPU the ratios of processor seconds are what to read.
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def main() -> None:
             directory = build(shape, Path(scratch) / shape.name, device=device, tokens=arguments.tokens)
             measure = _encoder if shape.family == "qwen2_vl" else _reranker
             figures[shape.name] = measure(directory, arguments, device)
+            shutil.rmtree(directory)  # the largest takes 17 GB
             print(shape.name, json.dumps(figures[shape.name], indent=2))
     report = {
         "figures": figures,
