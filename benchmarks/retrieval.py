@@ -1,10 +1,13 @@
 """Recall, milliseconds and bytes of page search, beside other libraries, all in one run on the same pages.
 
     .venv/bin/python -m benchmarks.retrieval --pages 2000
+    .venv/bin/python -m benchmarks.retrieval --pages 10000 --threads 2 --without qdrant
+    .venv/bin/python -m benchmarks.retrieval --pages 10000 --threads 2 --real ../shared/data/mmdocir_dev
 
 Every query is asked of every contender before the next one comes, so that a busy machine slows all of them; the
 ratio to compare is within this table. Recall is measured against float32 products over everything.
-`--without` leaves out peers that take long to build (fast-plaid) or to ask (qdrant).
+`--without` leaves out peers that take long to build (fast-plaid) or to ask (qdrant). Each run is kept in the
+results under its name, beside the others; `benchmarks.retrieval_large` goes on from there.
 """
 
 import argparse
@@ -12,9 +15,11 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.retrieval_data import DIM, made_up
+from benchmarks.retrieval_data import DIM, made_up, real
 from benchmarks.retrieval_peers import (
     Contender,
     brute_force,
@@ -37,30 +42,41 @@ from domain.fingerprint import Fingerprint
 from domain.page import number_of, page_id
 from retrieve.encoder import Floats, Vectors
 from retrieve.engine import Engine, EngineOptions
+from retrieve.maxsim import Kind
 from retrieve.native import kernel
 
 RESULTS = Path(__file__).parent / "results" / "retrieval.json"
-PACKAGES = ("faiss-cpu", "torch", "numpy", "fast-plaid", "maxsim-cpu", "qdrant-client")
+MADE_BY = Fingerprint("made-up")
+PACKAGES = ("torch", "numpy", "fast-plaid", "maxsim-cpu", "qdrant-client")
 
 
 def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     faiss.omp_set_num_threads(arguments.threads)
-    pages, queries = made_up(
-        arguments.pages, arguments.tokens, queries=arguments.queries, query_tokens=arguments.query_tokens
-    )
-    exact = [truth(pages, query) for query in queries]
+    if arguments.real:
+        pages, queries = real(arguments.real, arguments.pages, arguments.tokens, queries=arguments.queries)
+    else:
+        pages, queries = made_up(
+            arguments.pages, arguments.tokens, queries=arguments.queries, query_tokens=arguments.query_tokens
+        )
+    exact = truth(pages, queries)
     with tempfile.TemporaryDirectory() as folder:
         makers: dict[str, Callable[[], Contender]] = {
-            "everything": lambda: engine(pages, Path(folder) / "exact", exact_rows=10**9),
-            "staged": lambda: engine(pages, Path(folder) / "staged", exact_rows=1),
+            "everything": lambda: engine(pages, Path(folder) / "bytes", Way("recto, everything", 10**9)),
+            "float16": lambda: engine(
+                pages, Path(folder) / "halves", Way("recto, everything, float16", 10**9, "float16")
+            ),
+            "staged": lambda: engine(pages, Path(folder) / "bytes", Way("recto", 1)),
+            "staged-float16": lambda: engine(
+                pages, Path(folder) / "halves", Way("recto, float16", 1, "float16")
+            ),
             "fp32": lambda: brute_force(pages, torch.float32),
             "bf16": lambda: brute_force(pages, torch.bfloat16),
             "maxsim-cpu": lambda: maxsim(pages),
             "mean": lambda: single_vector(pages),
             "muvera": lambda: muvera(pages),
-            "fast-plaid": lambda: fast_plaid(pages, Path(folder) / "plaid"),
+            "fast-plaid": lambda: fast_plaid(pages, Path(folder), arguments.plaid),
             "qdrant": lambda: qdrant(pages),
         }
         contenders = []
@@ -71,53 +87,64 @@ def main() -> None:
         rows = measured(contenders, queries, exact, pages=len(pages))
     for row in rows:
         print(row)
-    report = {"provenance": provenance(arguments), "contenders": rows}
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    kind = "real" if arguments.real else "made_up"
+    keep(f"{kind}_{arguments.pages}", {"provenance": provenance(arguments), "contenders": rows})
 
 
-def truth(pages: Floats, query: Floats) -> NDArray[np.float64]:
-    """The exact score of every page, summed in float64."""
-    own = query.T
-    blocks = range(0, len(pages), 32)
-    return np.concatenate([
-        (pages[at : at + 32] @ own).max(axis=1).sum(axis=1, dtype=np.float64) for at in blocks
-    ])  # fmt: skip
+def keep(name: str, run: Mapping[str, object]) -> None:
+    """Put a run into the results, in place of an older one of its name."""
+    runs = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps({**runs, name: run}, indent=1, sort_keys=True) + "\n")
 
 
-def engine(pages: Floats, folder: Path, *, exact_rows: int) -> Contender:
-    """Our engine: everything compared, or through the first stage."""
+def truth(pages: Floats, queries: Sequence[Floats]) -> list[NDArray[np.float64]]:
+    """The exact score of every page for each query, summed in float64."""
+    own = torch.from_numpy(np.concatenate(queries)).t()
+    blocks = []
+    for at in range(0, len(pages), 8):
+        some = torch.from_numpy(pages[at : at + 8])
+        blocks.append((some.flatten(0, 1) @ own).view(len(some), -1, own.shape[1]).amax(dim=1).double())
+    best = torch.cat(blocks).split([len(query) for query in queries], dim=1)
+    return [part.sum(dim=1).numpy() for part in best]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way in which our engine answers."""
+
+    name: str
+    exact_rows: int
+    stored: Kind = "int8"
+
+
+def engine(pages: Floats, folder: Path, way: Way) -> Contender:
+    """Our engine: everything compared, or through the first stage; two ways of one kind share their files."""
     start = time.perf_counter()
-    opened = Engine.open(
-        folder,
-        fingerprint=Fingerprint("made-up"),
-        dim=DIM,
-        options=EngineOptions(exact_rows=10**9),
-        writable=True,
-    )
-    for first in range(0, len(pages), 250):
-        some = pages[first : first + 250]
-        names = [page_id("d", first + at + 1) for at in range(len(some))]
-        opened.add(names, [Vectors(page) for page in some])
+    options = EngineOptions(exact_rows=way.exact_rows, stored=way.stored)
+    opened = Engine.open(folder, fingerprint=MADE_BY, dim=DIM, options=options, writable=True)
+    if not len(opened):
+        for first in range(0, len(pages), 250):
+            some = pages[first : first + 250]
+            names = [page_id("d", first + at + 1) for at in range(len(some))]
+            opened.add(names, [Vectors(page) for page in some])
+    opened.settle()
+    seconds, size = time.perf_counter() - start, opened.size()
     opened.close()
-    opened = Engine.open(
-        folder,
-        fingerprint=Fingerprint("made-up"),
-        dim=DIM,
-        options=EngineOptions(exact_rows=exact_rows),
-        writable=True,
-    )
-    seconds = time.perf_counter() - start
+    reader = Engine.open(folder, fingerprint=MADE_BY, dim=DIM, options=options)
 
     def rank(query: Floats) -> NDArray[np.int64]:
-        return np.array([number_of(hit.page) - 1 for hit in opened.search(Vectors(query), k=100)])
+        return np.array([number_of(hit.page) - 1 for hit in reader.search(Vectors(query), k=100)])
 
-    size = opened.size()
-    name = "recto, everything" if exact_rows > 1 else "recto, first stage"
-    return Contender(name, rank, seconds, size.disk_bytes, size.memory_bytes)
+    memory = size.memory_bytes if way.exact_rows == 1 else 0
+    return Contender(way.name, rank, seconds, size.disk_bytes, memory)
 
 
 def measured(
-    contenders: Sequence[Contender], queries: Floats, exact: Sequence[NDArray[np.float64]], *, pages: int
+    contenders: Sequence[Contender],
+    queries: Sequence[Floats],
+    exact: Sequence[NDArray[np.float64]],
+    *,
+    pages: int,
 ) -> list[dict[str, object]]:
     """One row a contender, in their order; the first query warms up and is not counted."""
     wall: dict[str, list[float]] = {one.name: [] for one in contenders}
@@ -140,7 +167,7 @@ def measured(
             "recall_at_100": round(float(np.mean([hundred for _, hundred in recall[one.name][1:]])), 3),
             "wall_ms_p50": round(float(np.percentile(wall[one.name][1:], 50)), 1),
             "wall_ms_p95": round(float(np.percentile(wall[one.name][1:], 95)), 1),
-            "processor_ms_p50": round(float(np.percentile(work[one.name][1:], 50)), 1),
+            "processor_ms_p50": None if one.apart else round(float(np.percentile(work[one.name][1:], 50)), 1),
             "build_s": round(one.build_s, 1),
             "disk_bytes_a_page": one.disk_bytes // pages,
             "memory_bytes_a_page": one.memory_bytes // pages,
@@ -151,25 +178,32 @@ def measured(
 
 def provenance(arguments: argparse.Namespace) -> dict[str, object]:
     """What was measured, where and with what."""
+    return {
+        "data": f"{arguments.real.name}, with noise" if arguments.real else "made up",
+        "pages": arguments.pages,
+        "tokens_a_page": arguments.tokens,
+        "queries": arguments.queries,
+        "query_tokens": None if arguments.real else arguments.query_tokens,
+        "threads": arguments.threads,
+        "left_out": ", ".join(arguments.without),
+        **machine(),
+    }
+
+
+def machine() -> dict[str, object]:
+    """Commit, hardware, how busy it is, and packages."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     compiled = kernel()
     return {
         "commit": commit,
-        "data": "made-up pages, benchmarks/retrieval_data.py",
-        "pages": arguments.pages,
-        "tokens_a_page": arguments.tokens,
-        "queries": arguments.queries,
-        "query_tokens": arguments.query_tokens,
-        "threads": arguments.threads,
-        "left_out": arguments.without,
         "cores": os.cpu_count(),
-        "load_average": [round(load, 1) for load in os.getloadavg()],
+        "load_average": round(os.getloadavg()[0], 1),
         "kernel_lanes": compiled.lanes if compiled else 0,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "gpu": "none",
+        "packages": {"faiss": faiss.__version__, **{name: version(name) for name in PACKAGES}},
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
 
 
@@ -181,7 +215,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--query-tokens", type=int, default=24)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--without", nargs="*", default=[])
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--real", type=Path, help="a directory of one's own questions, in place of made-up pages"
+    )
+    parser.add_argument("--plaid", type=Path, default=Path(sys.executable), help="Python with fast-plaid")
     return parser.parse_args()
 
 

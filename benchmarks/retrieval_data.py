@@ -1,15 +1,25 @@
-"""Made-up pages in the shape of a ColPali index, with hard near-ties, and queries from their own tokens."""
+"""Pages to search: made up in the shape of a ColPali index, with hard near-ties, or real ones multiplied."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.questions import read_questions
+from retrieve.adapters.builtin import load
 from retrieve.encoder import Floats
+from training.probe import pictures
 
 DIM = 128
 TOPICS = 4096
 TOPICS_A_PAGE = 48
 SIBLINGS = 4
-BLOCK = 256
+ENCODER = Path(__file__).parents[1] / "models" / "encoder"
+REAL_PAGES = 240
+NOISE = 0.05
+"""The length of what is added to a vector of length one, so that copies of a page are near-ties."""
 
 
 def unit(rows: Floats) -> Floats:
@@ -49,3 +59,38 @@ def _page(
     style = unit(rng.normal(size=DIM).astype(np.float32))
     noise = rng.normal(scale=0.075, size=(tokens, DIM)).astype(np.float32)
     return unit(topics[mine[runs]] + 0.35 * style + noise)
+
+
+def real(directory: Path, count: int, tokens: int, *, queries: int) -> tuple[Floats, list[Floats]]:
+    """Pages of real documents by the built-in encoder, copied with noise, and real questions about them.
+
+    A page has `tokens` vectors: longer ones are cut, shorter ones repeat theirs, which changes no maximum.
+    A question's vectors are multiplied by their weights, as every contender takes plain sums only.
+
+    Returns:
+        Pages (count, tokens, dim), and for each question (its words, dim).
+    """
+    encoder = load(ENCODER)
+    named = dict(islice(pictures(directory), REAL_PAGES))
+    own = [vectors.rows for image in named.values() for vectors in encoder.pages([image])]
+    own = [np.resize(rows, (tokens, DIM)) for rows in own if len(rows)]
+    documents = {name.partition("#")[0] for name in named}
+    questions, _ = read_questions(directory / "queries.jsonl")
+    asked = [question.text for question in questions if question.doc in documents]
+    found = np.stack(list(islice(multiplied(own), count)))
+    return found, [
+        (vectors.rows * (1 if vectors.weights is None else vectors.weights[:, None])).astype(np.float32)
+        for vectors in encoder.queries(asked[:queries])
+    ]
+
+
+def multiplied(pages: list[Floats]) -> Iterator[Floats]:
+    """The pages, then copies of them with noise, without end; the noise is cut from one large draw."""
+    rng = np.random.default_rng(0)
+    size = pages[0].size
+    draw = rng.normal(scale=NOISE / DIM**0.5, size=size * 8).astype(np.float32)
+    yield from pages
+    while True:
+        for page in pages:
+            start = int(rng.integers(len(draw) - size))
+            yield unit(page + draw[start : start + size].reshape(page.shape))

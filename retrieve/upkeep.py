@@ -1,8 +1,11 @@
 """Work that may wait: done on a thread of its own, in the way of neither searches nor writes."""
 
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+
+import faiss
 
 from domain.errors import StoreError
 
@@ -15,7 +18,7 @@ class Upkeep:
     def __init__(self, work: Callable[[], None]) -> None:
         """Take work that finds out by itself whether there is anything to do."""
         self._work = work
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="recto-upkeep")
+        self._pool = ThreadPoolExecutor(1, "recto-upkeep", initializer=_leave_room)
         self._asked: list[Future[None]] = []
 
     def ask(self) -> None:
@@ -47,3 +50,8 @@ class Upkeep:
         except (StoreError, OSError) as error:
             # nothing is lost: the files of before still count, and the next write asks again
             log.warning("files of the index were not tidied up: %s", error)
+
+
+def _leave_room() -> None:
+    """Let FAISS use half of the cores on this thread, so that searches keep the others."""
+    faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) // 2))

@@ -1,0 +1,156 @@
+"""Our engine alone, large: time to open, to take in a thousand more pages, and to answer.
+
+    .venv/bin/python -m benchmarks.retrieval_large --pages 100000 --threads 2
+    .venv/bin/python -m benchmarks.retrieval_large --pages 1000000 --tokens 700 --device cuda --hot-gib 110
+
+Made-up pages are copied with noise to the number wanted, so that each has many near-ties; vectors are written as
+they are made and memory stays flat. Recall is measured against the comparison of everything in bytes.
+"""
+
+import argparse
+import dataclasses
+import resource
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+import faiss
+import numpy as np
+import torch
+
+from benchmarks.retrieval import MADE_BY, keep, machine
+from benchmarks.retrieval_data import DIM, made_up, multiplied
+from domain.page import page_id
+from retrieve.encoder import Floats, Vectors
+from retrieve.engine import Engine, EngineOptions
+
+BATCH = 1000
+BASE = 5000
+QUERY_TOKENS = 24
+TOGETHER = 64
+
+
+def main() -> None:
+    arguments = _arguments()
+    torch.set_num_threads(arguments.threads)
+    faiss.omp_set_num_threads(arguments.threads)
+    options = EngineOptions(device=arguments.device, hot_bytes=int(arguments.hot_gib * 2**30))
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        found = measured(Path(name), arguments, options)
+    run = {"provenance": provenance(arguments), "figures": found}
+    where = "" if arguments.device == "cpu" else f"_{arguments.device}"
+    keep(f"large_{arguments.pages}{where}", run)
+    print(run)
+
+
+def measured(folder: Path, arguments: argparse.Namespace, options: EngineOptions) -> dict[str, object]:
+    """Build, open, add and ask; one figure a line."""
+    base, queries = made_up(BASE, arguments.tokens, queries=arguments.queries, query_tokens=QUERY_TOKENS)
+    source = multiplied(list(base))
+    start = time.perf_counter()
+    engine = opened(folder, options)
+    for first in range(0, arguments.pages, BATCH):
+        engine.add(named(first), [Vectors(page) for page in islice(source, BATCH)])
+    written = time.perf_counter() - start
+    print(f"written in {written:.0f} s", flush=True)
+    engine.settle()
+    built = time.perf_counter() - start
+    print(f"built in {built:.0f} s", flush=True)
+    size = engine.size()
+    engine.close()
+    start = time.perf_counter()
+    engine = opened(folder, options)
+    opening = time.perf_counter() - start
+    more = [Vectors(page) for page in islice(source, BATCH)]
+    start = time.perf_counter()
+    engine.add(named(arguments.pages), more)
+    first = engine.search(more[7], k=1)[0].page
+    adding = time.perf_counter() - start
+    engine.settle()
+    taken_in = time.perf_counter() - start
+    engine.close()
+    if first != named(arguments.pages)[7]:
+        raise RuntimeError(f"the page just added was not found, but {first}")
+    return {
+        "write_s": round(written, 1),
+        "build_s": round(built, 1),
+        "open_s": round(opening, 2),
+        "add_1000_and_find_s": round(adding, 2),
+        "add_1000_and_settle_s": round(taken_in, 2),
+        "disk_bytes_a_page": size.disk_bytes // arguments.pages,
+        "memory_bytes_a_page": size.memory_bytes // arguments.pages,
+        **asked(folder, queries, options),
+        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1),
+    }
+
+
+def asked(folder: Path, queries: Floats, options: EngineOptions) -> dict[str, object]:
+    """Milliseconds and recall; every query is asked twice and the second time counts."""
+    engine = Engine.open(folder / "engine", fingerprint=MADE_BY, dim=DIM, options=options)
+    exact = Engine.open(
+        folder / "engine",
+        fingerprint=MADE_BY,
+        dim=DIM,
+        options=dataclasses.replace(options, exact_rows=10**12),
+    )
+    wall, work, ten, hundred = [], [], [], []
+    for query in queries:
+        engine.search(Vectors(query), k=100)
+        start, worked = time.perf_counter(), time.process_time()
+        found = [hit.page for hit in engine.search(Vectors(query), k=100)]
+        wall.append((time.perf_counter() - start) * 1e3)
+        work.append((time.process_time() - worked) * 1e3)
+        best = [hit.page for hit in exact.search(Vectors(query), k=100)]
+        ten.append(len(set(best[:10]) & set(found[:10])) / 10)
+        hundred.append(len(set(best) & set(found)) / 100)
+    start = time.perf_counter()
+    for at in range(TOGETHER):
+        engine.search(Vectors(queries[at % len(queries)]), k=100)
+    together = (time.perf_counter() - start) * 1e3
+    return {
+        "recall_at_10": round(float(np.mean(ten)), 3),
+        "recall_at_100": round(float(np.mean(hundred)), 3),
+        "wall_ms_p50": round(float(np.percentile(wall, 50)), 1),
+        "wall_ms_p95": round(float(np.percentile(wall, 95)), 1),
+        "processor_ms_p50": round(float(np.percentile(work, 50)), 1),
+        f"wall_ms_of_{TOGETHER}": round(together, 1),
+    }
+
+
+def opened(folder: Path, options: EngineOptions) -> Engine:
+    """The engine, for writing."""
+    return Engine.open(folder / "engine", fingerprint=MADE_BY, dim=DIM, options=options, writable=True)
+
+
+def named(first: int) -> list[str]:
+    """The names of a batch of pages."""
+    return [page_id(f"d{first // BATCH}", at + 1) for at in range(BATCH)]
+
+
+def provenance(arguments: argparse.Namespace) -> dict[str, object]:
+    """What was measured, where and with what."""
+    return {
+        "pages": arguments.pages,
+        "tokens_a_page": arguments.tokens,
+        "queries": arguments.queries,
+        "query_tokens": QUERY_TOKENS,
+        "threads": arguments.threads,
+        **machine(),
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=100_000)
+    parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--queries", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--hot-gib", type=float, default=0.0, help="memory on the device for hot pages")
+    parser.add_argument("--folder", type=Path, help="where the files lie meanwhile")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
