@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.parse
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from PIL import Image
 
 from domain.errors import EngineError
 from domain.families import family_of
+from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 
 _log = logging.getLogger(__name__)
@@ -153,6 +154,35 @@ class Engine:
         if not isinstance(found, dict):
             raise self.error(f"{path} answered with {type(found).__name__} instead of a JSON object")
         return found
+
+
+def engine_of(name: str, settings: ModelSettings, *, role: str, kinds: Iterable[str]) -> Engine:
+    """The engine that a name means, if it speaks one of the shapes that this role knows; nothing is sent yet.
+
+    Args:
+        name: as `address` reads it.
+        settings: API key, timeout, retries, calls at once.
+        role: `encoders` or `rerankers`, for the message.
+        kinds: the shapes that it may have.
+
+    Raises:
+        EngineError: it names no engine, or one of another shape.
+    """
+    where = address(name)
+    if where.kind not in kinds:
+        raise EngineError(f"{name!r}: {role} speak {', '.join(kinds)}, not {where.kind}")
+    return Engine(where, settings)
+
+
+def remote_fingerprint(engine: Engine, settings: ModelSettings, *, pooling: str) -> Fingerprint:
+    """What made vectors or scores, as far as an engine tells; its host does not matter."""
+    return Fingerprint(
+        model=f"{engine.address.kind}:{engine.address.model}",
+        revision=settings.revision,
+        max_visual_tokens=settings.max_visual_tokens,
+        pooling=pooling,
+        dtype="remote",
+    )
 
 
 def data_uri(image: Image.Image, model: str, max_tokens: int | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from backbone import probe
-from backbone.engine import Address, Engine, address, data_uri
+from backbone.engine import Address, Engine, data_uri, engine_of, remote_fingerprint
 from domain.errors import EngineError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
@@ -27,12 +27,10 @@ def load(name: str, *, settings: ModelSettings) -> "RemoteReranker":
     Raises:
         EngineError: it does not answer, or orders them wrongly; names the engine and the reason.
     """
-    where = address(name)
-    if where.kind not in _SHAPES:
-        raise EngineError(f"{name!r}: rerankers speak {', '.join(_SHAPES)}, not {where.kind}")
-    if settings.reads == "image+text" and where.kind in ("vllm", "score"):
+    engine = engine_of(name, settings, role="rerankers", kinds=_SHAPES)
+    if settings.reads == "image+text" and engine.address.kind in ("vllm", "score"):
         raise EngineError(f"{name!r}: vLLM takes a page's image or its text, not both; set reads to one")
-    reranker = RemoteReranker(Engine(where, settings), settings)
+    reranker = RemoteReranker(engine, settings)
     reranker.connect()
     return reranker
 
@@ -70,13 +68,7 @@ class RemoteReranker:
     @property
     def fingerprint(self) -> Fingerprint:
         """What made the scores, as far as an engine tells; its host does not matter."""
-        return Fingerprint(
-            model=f"{self._engine.address.kind}:{self._engine.address.model}",
-            revision=self._settings.revision,
-            max_visual_tokens=self._settings.max_visual_tokens,
-            pooling=self._settings.reads,
-            dtype="remote",
-        )
+        return remote_fingerprint(self._engine, self._settings, pooling=self._settings.reads)
 
     def scores(self, query: str, candidates: Sequence[Candidate]) -> list[float]:
         """Logits, one a candidate, in order, asked for in groups, several at a time.

@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from backbone import probe
-from backbone.engine import Engine, address, data_uri
-from domain.errors import EngineError
+from backbone.engine import Engine, data_uri, engine_of, remote_fingerprint
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from retrieve.encoder import Floats, Vectors
@@ -26,10 +25,7 @@ def load(name: str, *, settings: ModelSettings) -> "RemoteEncoder":
     Raises:
         EngineError: it does not answer, or ranks wrongly; names the engine and the reason.
     """
-    where = address(name)
-    if where.kind not in KINDS:
-        raise EngineError(f"{name!r}: encoders speak {' or '.join(KINDS)}, not {where.kind}")
-    encoder = RemoteEncoder(Engine(where, settings), settings)
+    encoder = RemoteEncoder(engine_of(name, settings, role="encoders", kinds=KINDS), settings)
     encoder.connect()
     return encoder
 
@@ -74,13 +70,7 @@ class RemoteEncoder:
     @property
     def fingerprint(self) -> Fingerprint:
         """What made the vectors, as far as an engine tells; its host does not matter."""
-        return Fingerprint(
-            model=f"{self._engine.address.kind}:{self._engine.address.model}",
-            revision=self._settings.revision,
-            max_visual_tokens=self._settings.max_visual_tokens,
-            pooling="none" if self._late else "single",
-            dtype="remote",
-        )
+        return remote_fingerprint(self._engine, self._settings, pooling="none" if self._late else "single")
 
     def pages(self, images: Sequence[Image.Image]) -> list[Vectors]:
         """Embed page images, in order, several requests at a time.

@@ -73,5 +73,5 @@ def test_an_engine_whose_vectors_change_width_is_refused():
 
 
 def test_a_kind_without_embeddings_is_refused():
-    with pytest.raises(EngineError, match="encoders speak vllm or openai, not jina"):
+    with pytest.raises(EngineError, match="encoders speak vllm, openai, not jina"):
         remote.load("jina:http://127.0.0.1:9/m0", settings=ModelSettings())
