@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from backbone.threads import side_by_side
 from backbone.transformer import has_tiles
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -56,13 +57,13 @@ class TextTower:
 
     def passages(self, pages: Sequence[PageText]) -> list[Vectors]:
         """Embed pages, in order: (chunks, dim) unit rows each."""
-        return [self._embedded(self.chunks(page)) for page in pages]
+        return side_by_side(self._embedded, [self.chunks(page) for page in pages])
 
     def queries(self, texts: Sequence[str]) -> list[Vectors]:
         """Embed questions, in order: one row each; what exceeds one chunk is not read."""
         first, last = self._marks
         room = self._network.config.max_tokens - 2
-        return [self._embedded([[first, *self._pieces(text)[:room], last]]) for text in texts]
+        return side_by_side(self._embedded, [[[first, *self._pieces(text)[:room], last]] for text in texts])
 
     def chunks(self, page: PageText) -> list[list[int]]:
         """Cut a page's text into overlapping runs of word pieces, the title before each."""

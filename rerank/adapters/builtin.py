@@ -1,6 +1,7 @@
 """The built-in reranker: reads a page's text layer or, where it has none, what the visual encoder saw."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 import models
+from backbone.threads import side_by_side
 from backbone.transformer import has_tiles
 from domain import words
 from domain.errors import ModelError
@@ -22,8 +24,8 @@ from rerank.reranker import Candidate, PageFeatures
 
 Featurise = Callable[[Image.Image], PageFeatures]
 
-BATCH = 16
-"""Pages read together."""
+BATCH = 5
+"""Pages read together by one thread; several batches go side by side."""
 
 LEGIBLE = 20
 """Words of a text layer below which a page is read by sight alone, as if it had none."""
@@ -93,15 +95,18 @@ class BuiltinReranker:
     def _logits(self, asked: Wording, readings: Sequence[Reading]) -> list[float]:
         # pages of like length share a batch, so that little is padded
         order = sorted(range(len(readings)), key=lambda place: len(readings[place].cells))
-        logits = [0.0] * len(readings)
-        for start in range(0, len(order), BATCH):
-            places = order[start : start + BATCH]
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+
+        def score(places: list[int]) -> list[float]:
             pages = [readings[place] for place in places]
             pairs = beside([asked] * len(pages), pages, dim=self._reader.speller.dim)
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
-                for place, logit in zip(places, self._network(pairs).tolist(), strict=True):
-                    logits[place] = logit
-        return logits
+                found: list[float] = self._network(pairs).tolist()
+            return found
+
+        logits = chain.from_iterable(side_by_side(score, batches))
+        found = dict(zip(chain.from_iterable(batches), logits, strict=True))
+        return [found[place] for place in range(len(readings))]
 
 
 def fingerprint(digest: str) -> Fingerprint:

@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 import models
+from backbone.threads import side_by_side
 from backbone.transformer import has_tiles
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -50,7 +51,7 @@ class BuiltinEncoder:
         Raises:
             ModelError: an image is not RGB.
         """
-        return [self._page(image) for image in images]
+        return side_by_side(self._page, images)
 
     def _page(self, image: Image.Image) -> Vectors:
         if image.mode != "RGB":
