@@ -3,16 +3,19 @@
     .venv/bin/python -m benchmarks.arms FOLDER... [--kept DIR]
 
 Replays recordings through the pipeline that is served, with the default settings, over whole collections and within
-the document. Writes `benchmarks/results/arms.json`, from which the cards and the documentation take their tables.
+the document. Writes `benchmarks/results/arms.json`, from which the documentation takes its table, and into each
+`models/*/report.json` the lines that tell of that model.
 """
 
 import argparse
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+import models
 from benchmarks.recordings import Wanted, recordings
 from domain.run import Run
 from evaluation import provenance
@@ -28,6 +31,9 @@ FIRST = (
     ("visual",), ("lexical",), ("text",),
     ("visual", "lexical"), ("visual", "text"), ("lexical", "text"), ("visual", "lexical", "text"),
 )  # fmt: skip
+MODELS = Path(models.__file__).parent
+CARDS = {"encoder": "visual", "text": "text", "reranker": ""}
+"""The models that ship, and the arm whose lines belong to each; the reranker has a part in all."""
 Values = dict[str, np.ndarray]
 
 
@@ -88,6 +94,20 @@ def main() -> None:
         "commit": provenance.commit(), "created": provenance.now(), "hardware": dict(provenance.hardware()),
     }  # fmt: skip
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    for model, arm in CARDS.items():
+        _noted(MODELS / model, {**report, "rows": [row for row in found if arm in row["arms"]]})
+
+
+def _noted(model: Path, served: dict[str, object]) -> None:
+    path = model / "report.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    weights = model / "model.safetensors"
+    kept |= {
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "bytes": weights.stat().st_size,
+        "served": served,
+    }
+    path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def _said(found: Figure) -> str:

@@ -96,7 +96,8 @@ def _finish(trainer: Trainer, seconds: float) -> None:
     config, lexicon = trainer.config, trainer.lexicon
     asked = pairs(config.text) if config.text else []
     worths = learned(asked, trainer.passages, lexicon.counts, lexicon.total)
-    export(trainer.smooth, config.shape, worths, config.output / "model")
+    smooth = {name: value.cpu() for name, value in trainer.smooth.items()}
+    export(smooth, config.shape, worths, config.output / "model")
     right, chance = trainer.check()
     found = {"steps": trainer.step, "seconds": round(seconds, 1), "named_right": right, "chance": chance}
     (config.output / "model" / "training.json").write_text(

@@ -20,7 +20,9 @@ class EncoderConfig:
         output: where checkpoints, log and the exported model go.
         steps: optimiser steps in all; `warmup` and `decay` of them raise and lower the rate.
         frozen: of the last steps, how many run with fixed normalisation statistics.
-        processes: data-parallel processes of one thread each.
+        processes: data-parallel processes of one thread each, for processors; one for a GPU.
+        device: `auto` takes a GPU where there is one; `cpu` or `cuda` insist.
+        accumulate: batches whose gradients are added up for one step.
         crops: pictures a process and step, each `width_px` x `height_px`.
         fresh: the share of pictures newly drawn; the others are earlier ones worn anew.
         odd: how much of the typeset text is numbers, codes and letter strings.
@@ -44,6 +46,8 @@ class EncoderConfig:
     rate: float = 2e-3
     table_rate: float = 4e-3
     processes: int = 1
+    device: str = "auto"
+    accumulate: int = 1
     crops: int = 2
     width_px: int = 640
     height_px: int = 384

@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from backbone.device import place
+from domain.model import ModelSettings
 from retrieve.builtin.network import PageTower, WordTower
 from training.crops import Crops, crops_of
 from training.encoder_config import EncoderConfig
@@ -46,7 +48,8 @@ class Trainer:
         self.crops.source.rare = self.lexicon.common[-len(self.lexicon.common) // 2 :]
         page = PageTower(config.shape, LETTER_CLASSES)
         self.model = Spotter(page, WordTower(config.shape), config.shape.buckets)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types lack it
+        self.device = torch.device(place(ModelSettings(device=config.device)).device)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types lack it
         dense = [*self.model.page.parameters(), self.model.sharpness]
         self.optimisers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(dense, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01),
@@ -72,10 +75,11 @@ class Trainer:
         config = self.config
         rng = random.Random(f"{config.seed} {self.rank} {self.step}")
         self._schedule()
-        target, negatives = self.batch(rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            losses: Losses = self.model(target, negatives, self.lexicon.rarity(target.texts))
-        losses.total.backward()
+        for _ in range(config.accumulate):
+            target, negatives = self.batch(rng)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                losses = self._losses(target, negatives)
+            (losses.total / config.accumulate).backward()
         nn.utils.clip_grad_norm_(self.model.page.parameters(), 2.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -83,6 +87,11 @@ class Trainer:
         self.step += 1
         if self.step % config.meet_every == 0 or self.step == config.steps:
             self._meet()
+        return losses
+
+    def _losses(self, target: Targets, negatives: list[str]) -> Losses:
+        rare = self.lexicon.rarity(target.texts).to(self.device)
+        losses: Losses = self.model(target.to(self.device), negatives, rare)
         return losses
 
     @torch.no_grad()
@@ -97,7 +106,7 @@ class Trainer:
         rights, chances = [], []
         for number in range(batches):
             target, negatives = self.batch(random.Random(f"held out {number}"), fresh=True)
-            rights.append(self.model(target, negatives, self.lexicon.rarity(target.texts)).accuracy)
+            rights.append(self._losses(target, negatives).accuracy)
             chances.append(1 / len({*target.texts, *negatives}))
         self.model.load_state_dict(kept)
         return sum(rights) / batches, sum(chances) / batches
@@ -143,7 +152,7 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(kept)

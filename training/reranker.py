@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backbone.device import place
+from domain.model import ModelSettings
 from rerank.builtin.files import load_network, save_network
 from rerank.builtin.network import RerankNetwork
 from rerank.builtin.pairs import Reading, Wording, beside
@@ -42,7 +44,7 @@ def train_reranker(config: Path, *, resume: bool = False, progress: Progress | N
     recipe.work.mkdir(parents=True, exist_ok=True)
     material = gather(recipe, tell)
     _fit(recipe, material, resume=resume, tell=tell)
-    save_network(material.network, recipe.output)
+    save_network(material.network.cpu(), recipe.output)
     network, digest = load_network(recipe.output, material.reader.pieces.table)
     figures = {stage.name: asdict(evaluate(network, stage, material)) for stage in material.stages}
     for name, found in figures.items():
@@ -53,12 +55,13 @@ def train_reranker(config: Path, *, resume: bool = False, progress: Progress | N
 
 
 def _fit(recipe: RerankRecipe, material: Material, *, resume: bool, tell: Progress) -> None:
-    network = material.network
+    device = torch.device(place(ModelSettings(device=recipe.device)).device)
+    network = material.network.to(device)
     optimiser = torch.optim.AdamW(_groups(network, recipe), weight_decay=0.01)
     held = recipe.work / "checkpoint.pt"
     first = 0
     if resume and held.is_file():
-        state = torch.load(held, weights_only=True)
+        state = torch.load(held, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         first = int(state["step"])
@@ -112,13 +115,13 @@ def _loss(recipe: RerankRecipe, material: Material, step: int) -> Tensor:
         starts.append(len(rows))
         rows += [material.lexicon.wording(stage.task.questions[question])] * len(pages)
         readings += read_all(stage, pages, material, chance)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = material.network(
-            beside(rows, readings, dim=material.lexicon.vectors.shape[1]), deep=step >= recipe.warm
-        )
+    device = material.network.table.device
+    pairs = beside(rows, readings, dim=material.lexicon.vectors.shape[1]).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = material.network(pairs, deep=step >= recipe.warm)
     groups = [logits[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
     ranking = torch.stack([-group.log_softmax(0)[0] for group in groups]).mean()
-    truth = torch.zeros(len(rows))
+    truth = torch.zeros(len(rows), device=device)
     truth[starts] = 1.0
     return ranking + 0.3 * functional.binary_cross_entropy_with_logits(logits, truth)
 

@@ -30,6 +30,7 @@ class RerankRecipe:
         warm, steps, last: steps on the signals alone, on simulated reading, and on the encoder's own reading.
         questions, candidates: questions a step, and pages a question, the right one among them.
         rate, deep_rate: learning rates of the small parts and of the transformer.
+        device: `auto` takes a GPU where there is one; `cpu` or `cuda` insist.
         held_out: share of documents kept for evaluation and, another as large, for calibration.
         save_every: steps between checkpoints.
         seed: makes the run repeatable.
@@ -56,6 +57,7 @@ class RerankRecipe:
     candidates: int = 8
     rate: float = 2e-3
     deep_rate: float = 1e-3
+    device: str = "auto"
     held_out: float = 0.08
     save_every: int = 50
     seed: int = 1

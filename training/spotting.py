@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,14 @@ class Targets:
     sizes: Tensor
     centred: Tensor
     letters: Tensor
+
+    def to(self, device: torch.device) -> "Targets":
+        """The same on another device."""
+        moved = {
+            name: getattr(self, name).to(device)
+            for name in ("pages", "places", "sizes", "centred", "letters")
+        }
+        return replace(self, **moved)
 
 
 def ink(image: np.ndarray) -> Tensor:
@@ -145,10 +153,11 @@ class Spotter(nn.Module):
         vectors, looks = self.page.vectors(features[at[:, 0], :, at[:, 1], at[:, 2]])
         distinct = {text: number for number, text in enumerate(dict.fromkeys(target.texts))}
         others = [text for text in negatives if text and text not in distinct]
-        table = self.word(*bags([*distinct, *dict.fromkeys(others)], self.buckets))
+        grams, starts = bags([*distinct, *dict.fromkeys(others)], self.buckets)
+        table = self.word(grams.to(vectors.device), starts.to(vectors.device))
         with torch.autocast(vectors.device.type, enabled=False):  # bf16 scores would tie
             scores = vectors @ table.T * self.sharpness.exp().clamp(max=14.0)
-        answer = torch.tensor([distinct[text] for text in target.texts])
+        answer = torch.tensor([distinct[text] for text in target.texts], device=vectors.device)
         naming, finding = _both_ways(scores, answer, len(distinct), rare)
         guess = places[at[:, 0], 1:, at[:, 1], at[:, 2]].float()
         spelled = self._spelled(strokes, target.letters)
@@ -170,7 +179,7 @@ def _both_ways(scores: Tensor, answer: Tensor, distinct: int, rare: Tensor) -> t
     weight = 0.3 + rare
     naming = (functional.cross_entropy(scores, answer, reduction="none") * weight).sum() / weight.sum()
     turned = scores[:, :distinct].T
-    right = answer[None, :] == torch.arange(distinct)[:, None]
+    right = answer[None, :] == torch.arange(distinct, device=answer.device)[:, None]
     best = turned.masked_fill(~right, -1e4).logsumexp(1)
     return naming, (turned.logsumexp(1) - best).mean()
 

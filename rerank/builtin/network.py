@@ -112,7 +112,7 @@ class RerankNetwork(nn.Module):
 def _densest(found: Signals, shown: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """The page's first words, and those around which the question's words stand densest, in reading order."""
     most = min(most, shown.shape[1])
-    order = torch.arange(shown.shape[1])
+    order = torch.arange(shown.shape[1], device=shown.device)
     nearby = found.nearby - order * 1e-6 + 9.0 * (order < HEADING)  # the earlier of two equals
     chosen = nearby.masked_fill(~shown, -1.0).topk(most, dim=-1).indices.sort(-1).values
     return chosen, shown.gather(1, chosen)
@@ -129,7 +129,6 @@ def _in_a_row(
 
     The question's row begins with the opening mark and ends with the closing one.
     """
-    b = asked.shape[0]
     pieces = torch.cat([asked.flatten(1), shown.flatten(1)], 1)
     looks = torch.cat(
         [
@@ -138,7 +137,7 @@ def _in_a_row(
         ],
         1,
     )
-    sides = torch.cat([torch.zeros(b, asked[0].numel()), torch.ones(b, shown[0].numel())], 1).long()
+    sides = torch.cat([torch.zeros_like(asked.flatten(1)), torch.ones_like(shown.flatten(1))], 1)
     return pieces, looks, sides
 
 

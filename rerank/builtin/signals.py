@@ -1,6 +1,6 @@
 """What similarities of question words and page words say by themselves: matches, nearness, phrases."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -35,6 +35,10 @@ class Pairs:
     boxes: Tensor
     shown: Tensor
     shown_pieces: Tensor
+
+    def to(self, device: torch.device) -> "Pairs":
+        """The same on another device."""
+        return Pairs(*(getattr(self, one.name).to(device) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
