@@ -72,35 +72,28 @@ def main() -> None:
         _serve(asked)
         return
     files = sorted(asked.folder.glob("*.pdf"))[: asked.documents]
-    found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
-        if "upload" in asked.parts:
-            found["upload"] = {"command line": _command_line(asked, files, Path(folder) / "alone")}
+        alone = _command_line(asked, files, Path(folder) / "alone") if "upload" in asked.parts else 0.0
         place = asked.library or Path(folder) / "served"
         with _service(asked, place) as (process, url), Client(url, timeout_s=600) as client:
             uploaded = _upload(client, files)
             if "upload" in asked.parts:
-                found["upload"] |= {"service": uploaded}  # type: ignore[operator]
-            found |= _loads(asked, url, process.pid, client=client, files=files)
-    _write(asked, files, found)
+                _write(asked, files, {"upload": {"command line": alone, "service": uploaded}})
+            for part, loads in _loads(asked, url, process.pid, client=client, files=files):
+                _write(asked, files, {part: [asdict(load) for load in loads]})
 
 
 def _loads(
     asked: argparse.Namespace, url: str, pid: int, *, client: Client, files: list[Path]
-) -> dict[str, object]:
-    found: dict[str, object] = {}
+) -> Iterator[tuple[str, list[Load]]]:
+    """Each part's loads as soon as they are measured, so that a run that is cut off keeps what it has."""
     if "idle" in asked.parts:
-        loads = [_load(url, pid, asked, clients=count, state="idle") for count in asked.clients]
-        found["idle"] = [asdict(load) for load in loads]
+        yield "idle", [_load(url, pid, asked, clients=count, state="idle") for count in asked.clients]
     if "indexing" in asked.parts:
-        found["indexing"] = [
-            asdict(_during(asked, url, pid, client, files, count)) for count in asked.clients
-        ]
+        yield "indexing", [_during(asked, url, pid, client, files, count) for count in asked.clients]
     if "flat" in asked.parts:
         _load(url, pid, asked, clients=8, state="warm-up", rerank="off")
-        flat = _load(url, pid, asked, clients=8, state="flat", rerank="off", requests=asked.flat)
-        found["flat"] = [asdict(flat)]
-    return found
+        yield "flat", [_load(url, pid, asked, clients=8, state="flat", rerank="off", requests=asked.flat)]
 
 
 def _during(

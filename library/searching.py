@@ -2,6 +2,7 @@
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -218,7 +219,8 @@ def load_costs(directory: Path) -> CostModel:
 
 def save_costs(directory: Path, cost: CostModel) -> None:
     """Keep what pairs cost for the next process."""
-    partial_path = directory / f"{COSTS}.partial"
+    unique = uuid.uuid4().hex  # searches that end together must not share the file
+    partial_path = directory / f"{COSTS}.{unique}.partial"
     partial_path.write_text(cost.to_json())
     partial_path.replace(directory / COSTS)
 
