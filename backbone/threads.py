@@ -1,7 +1,9 @@
 """Work of a model for a processor's cores: whole pieces side by side, each by one thread."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -10,20 +12,38 @@ Piece = TypeVar("Piece")
 Done = TypeVar("Done")
 
 
-def side_by_side(work: Callable[[Piece], Done], pieces: Iterable[Piece]) -> list[Done]:
-    """Do the work on every piece, as many at once as torch may use threads; results in order.
+class Crew:
+    """The threads of one model, as many as torch may use.
 
     Threads inside one product wait for each other at its end, so that one which lost its core to something else
     holds up all: on two busy cores a query of the text tower took 1,830 ms with two such threads and 62 ms
-    with one. Pieces wait for nothing.
-
-    Args:
-        work: called in another thread, with one thread for torch; modes such as `inference_mode` belong inside it.
-        pieces: each independent of the others.
+    with one. Pieces wait for nothing. The threads stay, since each keeps memory of its own for its products.
     """
-    with ThreadPoolExecutor(torch.get_num_threads(), "model", initializer=_alone) as pool:
-        return list(pool.map(work, pieces))
+
+    def each(self, work: Callable[[Piece], Done], pieces: Sequence[Piece]) -> list[Done]:
+        """Do the work on every piece; results in order.
+
+        Args:
+            work: has one thread for torch; modes such as `inference_mode` belong inside it.
+            pieces: each independent of the others. A single one is done by the caller's thread.
+        """
+        if len(pieces) == 1:
+            with _one_thread():
+                return [work(pieces[0])]
+        return list(self._pool.map(work, pieces))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(
+            torch.get_num_threads(), "model", initializer=torch.set_num_threads, initargs=(1,)
+        )
 
 
-def _alone() -> None:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

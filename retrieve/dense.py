@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from backbone.threads import side_by_side
+from backbone.threads import Crew
 from backbone.transformer import has_tiles
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -39,6 +39,7 @@ class TextTower:
         self._network = network
         self._tokenizer = tokenizer
         self._digest = digest
+        self._crew = Crew()
         self._marks = tuple(_mark(tokenizer, word) for word in ("[CLS]", "[SEP]"))
 
     @property
@@ -57,13 +58,15 @@ class TextTower:
 
     def passages(self, pages: Sequence[PageText]) -> list[Vectors]:
         """Embed pages, in order: (chunks, dim) unit rows each."""
-        return side_by_side(self._embedded, [self.chunks(page) for page in pages])
+        return self._crew.each(self._embedded, [self.chunks(page) for page in pages])
 
     def queries(self, texts: Sequence[str]) -> list[Vectors]:
         """Embed questions, in order: one row each; what exceeds one chunk is not read."""
         first, last = self._marks
         room = self._network.config.max_tokens - 2
-        return side_by_side(self._embedded, [[[first, *self._pieces(text)[:room], last]] for text in texts])
+        return self._crew.each(
+            self._embedded, [[[first, *self._pieces(text)[:room], last]] for text in texts]
+        )
 
     def chunks(self, page: PageText) -> list[list[int]]:
         """Cut a page's text into overlapping runs of word pieces, the title before each."""

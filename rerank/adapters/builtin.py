@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import models
-from backbone.threads import side_by_side
+from backbone.threads import Crew
 from backbone.transformer import has_tiles
 from domain import words
 from domain.errors import ModelError
@@ -48,6 +48,7 @@ class BuiltinReranker:
         self._digest = digest
         self._featurise = featurise
         self._reader = reader
+        self._crew = Crew()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -104,7 +105,7 @@ class BuiltinReranker:
                 found: list[float] = self._network(pairs).tolist()
             return found
 
-        logits = chain.from_iterable(side_by_side(score, batches))
+        logits = chain.from_iterable(self._crew.each(score, batches))
         found = dict(zip(chain.from_iterable(batches), logits, strict=True))
         return [found[place] for place in range(len(readings))]
 

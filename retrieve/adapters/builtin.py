@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 import models
-from backbone.threads import side_by_side
+from backbone.threads import Crew
 from backbone.transformer import has_tiles
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -43,7 +43,7 @@ class BuiltinEncoder:
         self.fingerprint = Fingerprint(
             model="builtin", weights=parts.digest, max_visual_tokens=parts.weighing.rows, pooling="words"
         )
-        self._parts, self._fast = parts, fast
+        self._parts, self._fast, self._crew = parts, fast, Crew()
 
     def pages(self, images: Sequence[Image.Image]) -> list[Vectors]:
         """Embed page images one by one, so that no page depends on another.
@@ -51,7 +51,7 @@ class BuiltinEncoder:
         Raises:
             ModelError: an image is not RGB.
         """
-        return side_by_side(self._page, images)
+        return self._crew.each(self._page, images)
 
     def _page(self, image: Image.Image) -> Vectors:
         if image.mode != "RGB":
