@@ -142,10 +142,11 @@ def _recorded(
     rerankers: Sequence[str],
     watch: Watch,
 ) -> Recording:
-    settings = plain(settings, labels.read_depth)
-    with Library.open(directory, replace(settings, reranker=NO_RERANKER)) as library:
+    deep = max(labels.read_depth, settings.candidates)
+    with Library.open(directory, replace(plain(settings, deep), reranker=NO_RERANKER)) as library:
         asked = _asked(library, labels, files, watch)
-        recording = record(library, asked, depth=labels.read_depth, tick=watch.asking)
+        recording = record(library, asked, depth=deep, tick=watch.asking)
+    settings = plain(settings, labels.read_depth)
     for name in rerankers:
         with Library.open(directory, replace(settings, reranker=name)) as library:
             recording = read(library, recording, depth=labels.read_depth, tick=watch.asking)

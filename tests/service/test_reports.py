@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from evaluation.report import load
 from library.library import Library
 
-REAL = Path(__file__).parents[2] / "benchmarks" / "results" / "pages-mmdocir-13-shortest.json"
+REAL = Path(__file__).parents[2] / "benchmarks" / "results" / "pages-mmdocir.json"
 
 
 def test_a_report_as_evaluation_writes_it_is_listed_with_its_figures(
