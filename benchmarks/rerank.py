@@ -16,17 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from benchmarks.recordings import Wanted, recordings
 from domain.errors import UsageError
+from domain.run import Run
 from evaluation import calibrate as calibrating
 from evaluation import provenance, tune_report
 from evaluation.calibrate import Calibrated, calibrate
 from evaluation.folder import read_folder
-from evaluation.recording import Recording, joined
+from evaluation.measures import measure
+from evaluation.recording import Recording, joined, replayed
+from evaluation.statistics import difference
 from evaluation.tune import Tuning, settings_of, tune
 from evaluation.verbs import cache_directory
+from library.build import pipeline
 from library.library import Library
 from library.options import SearchOptions
 from library.settings import Settings
@@ -34,6 +39,7 @@ from library.settings import Settings
 RESULTS = Path(__file__).parent / "results" / "rerank.json"
 DOCS = Path(__file__).parent.parent / "docs" / "reranking.md"
 START, END = "<!-- figures: benchmarks/results/rerank.json -->", "<!-- end of figures -->"
+MARGINS = (0.7, 0.5, 0.4, 0.3, 0.2, 0.1)
 BUDGETS_MS = (50.0, 100.0, 200.0, 400.0, 800.0)
 
 
@@ -61,6 +67,7 @@ def main() -> None:
         if not bound and recording.readings:
             chosen = replace(settings_of(tuning.recommended, settings), reranker=given.reranker)
             found["calibration"] = _calibration(recording, chosen)
+            found["margins"] = margins(recording, settings)
     if given.reranker != "none":
         found["deadline"] = deadline(given.folders[0], settings)
     found["reranker"] = given.reranker
@@ -73,6 +80,34 @@ def main() -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     DOCS.write_text(filled(DOCS.read_text(), found))
+
+
+def margins(recording: Recording, settings: Settings) -> list[dict[str, str]]:
+    """What leaving the reranker out saves and costs where the first page leads by at least so much."""
+    every = _answered(recording, settings)
+    rows = []
+    for margin in MARGINS:
+        some = _answered(recording, replace(settings, skip_margin=margin))
+        skipped = sum(answer.depth == 0 for answer in some.answers) / len(some.answers)
+        change = difference(_ndcg(recording, every), _ndcg(recording, some)).mean
+        within = f" [{change.interval.low:+.4f}, {change.interval.high:+.4f}]" if change.interval else ""
+        rows.append(
+            {"margin": f"{margin:g}", "skipped": f"{skipped:.0%}", "change": f"{change.mean:+.4f}{within}"}
+        )
+    return rows
+
+
+def _answered(recording: Recording, settings: Settings) -> Run:
+    stage = pipeline(replayed(recording, settings), SearchOptions(k=100))
+    return Run(tuple(stage(Run.ask(query)).answers[0] for query in recording.asked.queries))
+
+
+def _ndcg(recording: Recording, run: Run) -> NDArray[np.float64]:
+    scores = {
+        answer.query.id: {hit.page: float(-place) for place, hit in enumerate(answer.hits)}
+        for answer in run.answers
+    }
+    return measure(recording.asked.qrels, scores, list(recording.ids))["nDCG@10"]
 
 
 def deadline(folder: Path, settings: Settings) -> list[dict[str, float]]:
@@ -105,6 +140,13 @@ def tables(found: dict[str, Any]) -> str:
     if "calibration" in found:
         read: Calibrated = TypeAdapter(Calibrated).validate_python(found["calibration"])
         parts.append(f"### Calibration\n\n{calibrating.markdown(read)}")
+    if "margins" in found:
+        lines = [
+            "| skipped where the first page leads by | questions | change of nDCG@10 |",
+            "|---:|---:|---:|",
+        ]
+        lines += [f"| {row['margin']} | {row['skipped']} | {row['change']} |" for row in found["margins"]]
+        parts.append("### Leaving the reranker out\n\n" + "\n".join(lines))
     if "deadline" in found:
         rows = [
             "| budget ms | p50 ms late | p95 | p99 | pages reranked (median) |",
