@@ -94,14 +94,51 @@ class Tower(Protocol):
         ...
 
 
-class VisualArm:
+class VectorArm:
+    """What arms of vectors have in common: all but how a page and a question become vectors."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep vectors in `engine`."""
+        self._engine = engine
+
+    def remove(self, pages: Sequence[PageId]) -> None:
+        """Forget pages."""
+        self._engine.remove(pages)
+
+    def pages(self) -> frozenset[PageId]:
+        """The pages that have vectors."""
+        return frozenset(self._engine.pages())
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        return len(self._engine)
+
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with the vectors' files."""
+        return tuple(f"{found.file.name}: {found.reason}" for found in self._engine.verify(full=True))
+
+    def rebuild(self) -> None:
+        """Forget pages whose vectors are damaged, and build every cache anew."""
+        self._engine.rebuild()
+
+    def refresh(self) -> None:
+        """Take up what another process committed."""
+        self._engine.refresh()
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._engine.close()
+
+
+class VisualArm(VectorArm):
     """Page pictures through the visual bi-encoder."""
 
     name = "visual"
 
     def __init__(self, encoder: Encoder, engine: Engine) -> None:
         """Embed with `encoder` into `engine`."""
-        self.encoder, self._engine = encoder, engine
+        super().__init__(engine)
+        self.encoder = encoder
 
     def vectors(self, page: PageId) -> Vectors | None:
         """A page's stored vectors, None for a page that is not held."""
@@ -112,84 +149,29 @@ class VisualArm:
         vectors = self.encoder.pages([page.image() for page in pages])
         self._engine.add([page.id for page in pages], vectors)
 
-    def remove(self, pages: Sequence[PageId]) -> None:
-        """Forget pages."""
-        self._engine.remove(pages)
-
-    def pages(self) -> frozenset[PageId]:
-        """The pages that have vectors."""
-        return frozenset(self._engine.pages())
-
     def stage(self, k: int) -> Stage:
         """Search by sight."""
         return search(self.encoder, self._engine, k=k, name=self.name)
 
-    def __len__(self) -> int:
-        """How many pages it holds."""
-        return len(self._engine)
 
-    def damage(self) -> tuple[str, ...]:
-        """What is wrong with the vectors' files."""
-        return tuple(f"{found.file.name}: {found.reason}" for found in self._engine.verify(full=True))
-
-    def rebuild(self) -> None:
-        """Forget pages whose vectors are damaged, and build every cache anew."""
-        self._engine.rebuild()
-
-    def refresh(self) -> None:
-        """Take up what another process committed."""
-        self._engine.refresh()
-
-    def close(self) -> None:
-        """Let another process write."""
-        self._engine.close()
-
-
-class TextArm:
+class TextArm(VectorArm):
     """The text layer in chunks through the text tower; a page counts by its best chunk."""
 
     name = "text"
 
     def __init__(self, tower: Tower, engine: Engine) -> None:
         """Embed with `tower` into `engine`."""
-        self._tower, self._engine = tower, engine
+        super().__init__(engine)
+        self._tower = tower
 
     def add(self, pages: Sequence[PageContent]) -> None:
         """Embed the text layers and store their vectors; a page without text has none."""
         vectors = self._tower.passages([PageText(title=page.title, text=page.text) for page in pages])
         self._engine.add([page.id for page in pages], vectors)
 
-    def remove(self, pages: Sequence[PageId]) -> None:
-        """Forget pages."""
-        self._engine.remove(pages)
-
-    def pages(self) -> frozenset[PageId]:
-        """The pages that have vectors."""
-        return frozenset(self._engine.pages())
-
     def stage(self, k: int) -> Stage:
         """Search by meaning."""
         return search(self._tower, self._engine, k=k, name=self.name)
-
-    def __len__(self) -> int:
-        """How many pages it holds."""
-        return len(self._engine)
-
-    def damage(self) -> tuple[str, ...]:
-        """What is wrong with the vectors' files."""
-        return tuple(f"{found.file.name}: {found.reason}" for found in self._engine.verify(full=True))
-
-    def rebuild(self) -> None:
-        """Forget pages whose vectors are damaged, and build every cache anew."""
-        self._engine.rebuild()
-
-    def refresh(self) -> None:
-        """Take up what another process committed."""
-        self._engine.refresh()
-
-    def close(self) -> None:
-        """Let another process write."""
-        self._engine.close()
 
 
 class LexicalArm:

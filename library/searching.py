@@ -120,7 +120,7 @@ class Searcher:
             image=lambda: picture(self.stores.blobs.get(row.image or "")),
             text=lambda: page_text(self.stores, row),
             features=partial(self._features, page),
-            title=self.stores.catalog.document(row.document_id).title,
+            title=lambda: self.stores.catalog.document(row.document_id).title,
         )
 
     def evidence(self, page: PageId, text: str, *, limit: int | None = 12) -> Evidence:

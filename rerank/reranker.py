@@ -34,14 +34,14 @@ class Candidate:
         image: the page picture, RGB.
         text: the page's text layer, empty where it has none.
         features: the built-in encoder's vectors of the page, None where another encoder made the index.
-        title: what its document is called, empty where nobody knows.
+        title: what its document is called; gives an empty text where nobody knows.
     """
 
     page: PageId
     image: Callable[[], Image.Image]
     text: Callable[[], str]
     features: Callable[[], PageFeatures | None]
-    title: str = ""
+    title: Callable[[], str] = str
 
 
 class Reranker(Protocol):

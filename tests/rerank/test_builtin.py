@@ -77,7 +77,7 @@ def candidate(
     image: Callable[[], Image.Image] = never,
     title: str = "",
 ) -> Candidate:
-    return Candidate("d/0001", image, lambda: text, lambda: shown, title)
+    return Candidate("d/0001", image, lambda: text, lambda: shown, lambda: title)
 
 
 def test_each_pair_is_scored_by_itself_and_in_order(reranker: BuiltinReranker) -> None:
