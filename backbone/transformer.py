@@ -32,6 +32,26 @@ class Layer(nn.Module):
         return finished
 
 
+def lookup(rows: int, width: int) -> nn.Embedding:
+    """A table of random vectors, (rows, width); on the meta device none are drawn.
+
+    Drawing normal numbers on the meta device imports torch's compiler, which takes longer than loading a model.
+    """
+    vectors = torch.empty(rows, width)
+    if not vectors.is_meta:
+        nn.init.normal_(vectors)
+    return nn.Embedding(rows, width, _weight=vectors)
+
+
 def has_tiles() -> bool:
     """Whether this processor multiplies bfloat16 matrices in tiles; elsewhere float32 is faster."""
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
+def quick(device: str = "cpu") -> torch.autocast:
+    """A context in which products are computed in bfloat16 where that is the faster format.
+
+    On a processor without tiles bfloat16 products fall back to plain loops: on a Zen core 0.2 GFLOPS beside 35 in
+    float32.
+    """
+    return torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or has_tiles())

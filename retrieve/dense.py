@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 
 from backbone.threads import Crew
-from backbone.transformer import has_tiles
+from backbone.transformer import quick
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from retrieve.encoder import Vectors
@@ -85,7 +85,7 @@ class TextTower:
     def _embedded(self, chunks: list[list[int]]) -> Vectors:
         if not chunks:
             return Vectors(np.zeros((0, self.dim), dtype=np.float32))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
+        with torch.inference_mode(), quick():
             rows = self._network(*batch_of(chunks))
         return Vectors(rows.float().numpy())
 

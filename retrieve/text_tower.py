@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.transformer import Layer
+from backbone.transformer import Layer, lookup
 from domain.errors import ModelError
 from domain.packing import packed, unpacked
 
@@ -53,8 +53,8 @@ class TextNetwork(nn.Module):
         """Make random weights."""
         super().__init__()
         self.config = config
-        self.words = nn.Embedding(config.vocab, config.hidden)
-        self.places = nn.Embedding(config.max_tokens, config.hidden)
+        self.words = lookup(config.vocab, config.hidden)
+        self.places = lookup(config.max_tokens, config.hidden)
         self.start = nn.LayerNorm(config.hidden, eps=1e-12)
         self.layers = nn.ModuleList(
             Layer(config.hidden, config.heads, config.inner) for _ in range(config.layers)

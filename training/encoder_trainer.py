@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from backbone.device import place
+from backbone.transformer import quick
 from domain.model import ModelSettings
 from retrieve.builtin.network import PageTower, WordTower
 from training.crops import Crops, crops_of
@@ -77,7 +78,7 @@ class Trainer:
         self._schedule()
         for _ in range(config.accumulate):
             target, negatives = self.batch(rng)
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with quick(self.device.type):
                 losses = self._losses(target, negatives)
             (losses.total / config.accumulate).backward()
         nn.utils.clip_grad_norm_(self.model.page.parameters(), 2.0)

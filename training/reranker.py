@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backbone.device import place
+from backbone.transformer import quick
 from domain.model import ModelSettings
 from rerank.builtin.files import load_network, save_network
 from rerank.builtin.network import RerankNetwork
@@ -117,7 +118,7 @@ def _loss(recipe: RerankRecipe, material: Material, step: int) -> Tensor:
         readings += read_all(stage, pages, material, chance)
     device = material.network.table.device
     pairs = beside(rows, readings, dim=material.lexicon.vectors.shape[1]).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with quick(device.type):
         logits = material.network(pairs, deep=step >= recipe.warm)
     groups = [logits[a:b] for a, b in zip(starts, [*starts[1:], len(rows)], strict=True)]
     ranking = torch.stack([-group.log_softmax(0)[0] for group in groups]).mean()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backbone.transformer import has_tiles
+from backbone.transformer import quick
 from rerank.adapters.builtin import BATCH, BuiltinReranker, fingerprint
 from rerank.builtin.files import CALIBRATION
 from rerank.builtin.network import RerankNetwork
@@ -88,7 +88,7 @@ def score(network: RerankNetwork, asked: Wording, pages: Sequence[Reading]) -> l
     logits: list[float] = []
     for start in range(0, len(pages), BATCH):
         some = pages[start : start + BATCH]
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
+        with torch.inference_mode(), quick():
             logits += network(beside([asked] * len(some), some, dim=asked.rows.shape[1])).tolist()
     return logits
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from backbone.transformer import quick
 from domain.errors import UsageError
 from retrieve.text_tower import TOKENIZER, TextNetwork, batch_of, load_network, save_network
 from training.text_tower_pool import Pool, Progress, make_pool
@@ -112,7 +113,7 @@ def _loss(recipe: TextRecipe, network: TextNetwork, pool: Pool, chance: random.R
         found = [int(chunk) for chunk in pool.hard[place] if chunk >= 0]
         shown += [chance.choice(found)] if found else []
     shown += chance.sample(range(len(pool.chunks)), recipe.others)
-    with torch.autocast("cpu", torch.bfloat16):
+    with quick():
         rows = network(*batch_of([pool.chunks[place] for place in shown]))
         questions = network(*batch_of([pool.questions[place] for place in asked]))
     likeness = questions.float() @ rows.float().T / recipe.temperature
@@ -139,7 +140,7 @@ def _held_out(network: TextNetwork, pool: Pool, *, most: int = 500) -> dict[str,
     asked = list(range(0, len(pool.questions), 50))[:most]
     shown = sorted({int(pool.answers[place]) for place in asked})
     shown += chance.sample(range(len(pool.chunks)), min(4000, len(pool.chunks)))
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), quick():
         rows = torch.cat(
             [
                 network(*batch_of([pool.chunks[p] for p in shown[s : s + 32]]))

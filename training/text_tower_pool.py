@@ -118,10 +118,10 @@ def _mine(
     """
     right = np.zeros(len(asked), dtype=np.int64)
     hard = np.full((len(asked), 10), -1)
-    table = torch.from_numpy(rows).bfloat16()
+    table = torch.from_numpy(rows).float()
     for start in range(0, len(asked), 512):
-        part = torch.from_numpy(asked[start : start + 512]).bfloat16()
-        scores, near = ((part @ table.T).float()).topk(30)
+        part = torch.from_numpy(asked[start : start + 512]).float()
+        scores, near = (part @ table.T).topk(30)
         for row in range(len(part)):
             place = start + row
             own = np.arange(*np.searchsorted(owners, [wanted[place], wanted[place] + 1]))

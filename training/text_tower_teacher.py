@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertModel
 
+from backbone.transformer import quick
 from retrieve.text_tower import TOKENIZER, TextConfig, TextNetwork, batch_of
 
 TOKENIZER_FILE = Path(MODEL_DIR) / TOKENIZER
@@ -59,7 +60,7 @@ def teach(
         places = order[start : start + batch]
         pieces, lengths = batch_of([texts[place] for place in places])
         real = (torch.arange(pieces.shape[1])[None] < lengths[:, None]).long()
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), quick():
             states = teacher(pieces, attention_mask=real).last_hidden_state.float()
         mean = (states * real[..., None]).sum(1)
         rows[places] = torch.nn.functional.normalize(mean, dim=-1).numpy()

@@ -10,7 +10,7 @@ from PIL import Image
 
 import models
 from backbone.threads import Crew
-from backbone.transformer import has_tiles
+from backbone.transformer import quick
 from domain import words
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
@@ -101,7 +101,7 @@ class BuiltinReranker:
         def score(places: list[int]) -> list[float]:
             pages = [readings[place] for place in places]
             pairs = beside([asked] * len(pages), pages, dim=self._reader.speller.dim)
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):
+            with torch.inference_mode(), quick():
                 found: list[float] = self._network(pairs).tolist()
             return found
 

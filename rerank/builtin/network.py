@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.transformer import Layer
+from backbone.transformer import Layer, lookup
 from rerank.builtin.signals import SIGNALS, Pairs, Signals, signals
 
 LOOKS = 6
@@ -58,8 +58,8 @@ class RerankNetwork(nn.Module):
         self.register_buffer("table", table, persistent=False)
         fits = config.width == config.hidden
         self.lift = nn.Identity() if fits else nn.Linear(config.width, config.hidden)
-        self.side = nn.Embedding(2, config.hidden)
-        self.places = nn.Embedding(config.tokens, config.hidden)
+        self.side = lookup(2, config.hidden)
+        self.places = lookup(config.tokens, config.hidden)
         self.look = nn.Linear(LOOKS, config.hidden)
         self.start = nn.LayerNorm(config.hidden, eps=1e-12)
         self.layers = nn.ModuleList(
