@@ -1,15 +1,16 @@
 """From a page's picture to its vectors: three sizes of the page, the places where words are centred, one row each."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional
 
+from retrieve.builtin.inked import TILE_PX, parts, whole_tiles
 from retrieve.builtin.network import STRIDE_PX, PageTower
 from retrieve.encoder import Floats
 
@@ -17,8 +18,6 @@ PAGE_PX = 1_600_000
 """Pixels to which every page is brought: an A4 page at about 130 dpi."""
 LEVELS = (1.0, 0.42, 0.17)
 """Each level reads print about 2.4 times as large as the one before it."""
-MULTIPLE_PX = 32
-"""Levels are padded to multiples of this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,19 +44,11 @@ def levels(image: Image.Image, *, page_px: int = PAGE_PX) -> list[NDArray[np.uin
     sizes = [(round(gray.width * scale * level), round(gray.height * scale * level)) for level in LEVELS]
     pictures: list[NDArray[np.uint8]] = []
     for width, height in sizes:
-        if min(width, height) >= MULTIPLE_PX or not pictures:
+        if min(width, height) >= TILE_PX or not pictures:
             size = (max(1, width), max(1, height))
             gray = gray.resize(size, Image.Resampling.BOX if size < gray.size else Image.Resampling.BICUBIC)
             pictures.append(np.asarray(gray))
     return pictures
-
-
-def padded(picture: NDArray[np.uint8]) -> Tensor:
-    """(h, w) gray to (1, 1, h', w') as the page tower wants it, its edges repeated to a whole multiple."""
-    high, wide = (-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in picture.shape)
-    whole = np.pad(picture, ((0, high - picture.shape[0]), (0, wide - picture.shape[1])), mode="edge")
-    values = 0.5 - torch.from_numpy(whole.astype(np.float32)) / 255
-    return values[None, None].contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -70,31 +61,46 @@ def see(tower: PageTower, image: Image.Image, *, threshold: float, fast: bool) -
         threshold: the least probability at which a place counts as a word's centre.
         fast: compute convolutions in bfloat16, for processors with matrix units for it.
     """
-    parts = [_level(tower, picture, threshold=threshold, fast=fast) for picture in levels(image)]
-    joined = Seen(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("vectors", "boxes", "rarity", "surety")
-        )
-    )
-    return _without_doubles(joined)
-
-
-def _level(tower: PageTower, picture: NDArray[np.uint8], *, threshold: float, fast: bool) -> Seen:
     with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-        _, features, places = tower(padded(picture))
-        places = places[0].float()
-        chance = places[0].sigmoid()
-        best = functional.max_pool2d(chance[None, None], 3, 1, 1)[0, 0]
-        rows, columns = torch.nonzero((chance >= best) & (chance > threshold), as_tuple=True)
-        vectors, rarity = tower.vectors(features[0, :, rows, columns].T.float())
+        found = [seen for picture in levels(image) for seen in _level(tower, picture, threshold)]
+    return _without_doubles(_joined(found, tower.rarity.in_features))
+
+
+def _level(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> Iterator[Seen]:
+    high, wide = picture.shape
+    size = np.array([wide, high, wide, high], np.float32)
+    tiled = whole_tiles(picture)
+    for part in parts(tiled):
+        seen = _part(tower, part.cut(tiled), threshold)
+        shift = np.array([part.left, part.top, part.left, part.top], np.float32) * TILE_PX
+        yield replace(seen, boxes=((seen.boxes + shift) / size).clip(0, 1))
+
+
+def _part(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> Seen:
+    """The words of a piece of a page of whole tiles; their boxes in its pixels."""
+    values = 0.5 - torch.from_numpy(picture.astype(np.float32)) / 255
+    _, features, places = tower(values[None, None].contiguous(memory_format=torch.channels_last))
+    places = places[0].float()
+    chance = places[0].sigmoid()
+    best = functional.max_pool2d(chance[None, None], 3, 1, 1)[0, 0]
+    rows, columns = torch.nonzero((chance >= best) & (chance > threshold), as_tuple=True)
+    vectors, rarity = tower.vectors(features[0, :, rows, columns].T.float())
     x, y = (columns.float() + 0.5) * STRIDE_PX, (rows.float() + 0.5) * STRIDE_PX
     half = places[1:, rows, columns].clamp(-3, 4).exp() * STRIDE_PX / 2
-    high, wide = picture.shape
-    boxes = torch.stack(
-        [(x - half[0]) / wide, (y - half[1]) / high, (x + half[0]) / wide, (y + half[1]) / high], 1
+    boxes = torch.stack([x - half[0], y - half[1], x + half[0], y + half[1]], 1)
+    return Seen(vectors.numpy(), boxes.numpy(), rarity.numpy(), chance[rows, columns].numpy())
+
+
+def _joined(found: Sequence[Seen], dim: int) -> Seen:
+    nothing = np.zeros(0, np.float32)
+    empty = Seen(nothing.reshape(0, dim), nothing.reshape(0, 4), nothing, nothing)
+    together = [empty, *found]
+    return Seen(
+        np.concatenate([seen.vectors for seen in together]),
+        np.concatenate([seen.boxes for seen in together]),
+        np.concatenate([seen.rarity for seen in together]),
+        np.concatenate([seen.surety for seen in together]),
     )
-    return Seen(vectors.numpy(), boxes.clamp(0, 1).numpy(), rarity.numpy(), chance[rows, columns].numpy())
 
 
 def _without_doubles(seen: Seen) -> Seen:

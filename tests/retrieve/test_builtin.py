@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageDraw, ImageFont
 
 import models
 from domain.errors import ModelError
 from domain.model import ModelSettings
 from retrieve.adapters.builtin import BuiltinEncoder, load
+from retrieve.builtin.inked import TILE_PX, Part, parts, whole_tiles
 from retrieve.builtin.network import Shape, Strokes
 from retrieve.builtin.reading import Seen, levels
 from retrieve.builtin.weighing import Weighing, weighed
@@ -198,3 +201,36 @@ def test_bfloat16_and_float32_rank_alike(encoder: BuiltinEncoder) -> None:
 
 def test_the_shape_that_ships_is_the_default_but_for_the_room_for_weights() -> None:
     assert load("builtin", settings=ModelSettings()).dim == Shape().dim
+
+
+def test_blank_space_is_left_out_and_every_word_stays_where_it_was(encoder: BuiltinEncoder) -> None:
+    near = page("revenue by segment", "operating margin", size=(850, 1100))
+    (few,) = encoder.pages([near])
+    tiled = whole_tiles(levels(near)[0])
+    (part,) = parts(tiled)
+    assert part.cut(tiled).size < tiled.size / 4
+    assert few.boxes is not None
+    text = few.boxes[:-1]
+    assert (text[:, 1] > 0.02).all()
+    assert (text[:, 3] < 0.12).all()
+
+
+def test_print_apart_is_read_in_parts_and_print_together_at_once() -> None:
+    picture = np.full((20 * TILE_PX, 10 * TILE_PX), 255, np.uint8)
+    assert parts(picture) == []
+    picture[TILE_PX : 3 * TILE_PX, TILE_PX : 9 * TILE_PX : 2] = 0
+    assert parts(picture) == [Part(0, 4, 0, 10)]
+    picture[5 * TILE_PX, 5 * TILE_PX] = 0
+    assert parts(picture) == [Part(0, 7, 0, 10)]
+    picture[15 * TILE_PX, 2 * TILE_PX] = 0
+    assert parts(picture) == [Part(0, 7, 0, 10), Part(14, 17, 1, 4)]
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14)))
+def test_all_ink_lies_in_exactly_one_part(ink: np.ndarray) -> None:
+    picture = np.full((ink.shape[0] * TILE_PX, ink.shape[1] * TILE_PX), 255, np.uint8)
+    picture[::TILE_PX, ::TILE_PX][ink] = 0
+    times = np.zeros(ink.shape, int)
+    for part in parts(picture):
+        times[part.top : part.bottom, part.left : part.right] += 1
+    assert (times[ink] == 1).all()
