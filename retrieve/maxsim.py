@@ -22,6 +22,8 @@ Kind = Literal["int8", "float16"]
 
 BLOCK_ROWS = 4096
 """Page vectors multiplied at a time in torch: the products of a block stay in the processor's cache."""
+EXACT_DIM = 2**24 // 127**2
+"""Up to this width a sum of products of bytes is a whole number that float32 holds."""
 SHARE_ROWS = 32768
 """Page vectors from which on a second thread is worth its start."""
 
@@ -143,7 +145,7 @@ class Scorer:
         self._bytes = Operand(
             (own.codes.astype(np.uint8) ^ 0x80).view(np.int8), own.scales.astype(np.float64) * self._weights
         )
-        self._kernel = kernel() if compiled and self.width % 4 == 0 else None
+        self._kernel = kernel() if compiled else None
         self._packed = self._kernel.pack(self._bytes.rows.astype(np.int8)) if self._kernel else None
 
     @cached_property
@@ -206,6 +208,8 @@ class Scorer:
         if codes.dtype == np.float16:
             numbers: Products = (torch.from_numpy(codes).double() @ own).numpy()
             return numbers
-        page = torch.from_numpy((codes.view(np.uint8) ^ 0x80).view(np.int8))
-        whole: NDArray[np.int32] = torch._int_mm(page, own).numpy()  # noqa: SLF001 - torch's only int8 product
-        return whole.astype(np.float32) * scales
+        # torch's product of bytes is slower than this wherever the kernel is missing for want of VNNI
+        exact = torch.float32 if codes.shape[1] <= EXACT_DIM else torch.float64
+        page = torch.from_numpy(codes.view(np.uint8)).to(exact) - 128
+        whole: Floats = (page @ own.to(exact)).float().numpy()
+        return whole * scales

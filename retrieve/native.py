@@ -1,6 +1,6 @@
 """The compiled kernel of late interaction, built on first use where a C compiler is at hand.
 
-Everything works without it, several times slower: `retrieve.maxsim` then multiplies with torch and gets the
+Everything works without it, more slowly: `retrieve.maxsim` then multiplies with torch and gets the
 same scores to the last bit. The kernel is compiled into the cache of the user, under a name that follows from
 its source, and must reproduce a product computed by numpy before it is used.
 """
@@ -37,17 +37,20 @@ class Packed:
     """A query as the kernel reads it.
 
     Attributes:
-        tokens: (blocks, dim / 4, lanes, 4) int8; `origin`: (blocks * lanes,) int32, minus 128 times each sum.
+        tokens: (blocks, dim / 4 rounded up, lanes, 4) int8, zeros behind the end.
+        origin: (blocks * lanes,) int32, minus 128 times each sum.
         count: how many of the tokens are real.
+        dim: the width of a vector.
     """
 
     tokens: NDArray[np.int8]
     origin: NDArray[np.int32]
     count: int
+    dim: int
 
 
 class Kernel:
-    """Compares pages with the processor's byte multiplications."""
+    """Compares pages with the processor's integer multiplications."""
 
     def __init__(self, library: Path) -> None:
         """Load the compiled file.
@@ -63,14 +66,14 @@ class Kernel:
         self.lanes = int(loaded.recto_lanes())
 
     def pack(self, codes: NDArray[np.int8]) -> Packed:
-        """Arrange query codes, (q, dim) with dim a multiple of 4."""
+        """Arrange query codes, (q, dim)."""
         count, dim = codes.shape
-        blocks = -(-count // (2 * self.lanes)) * 2
-        padded = np.zeros((blocks * self.lanes, dim), dtype=np.int8)
-        padded[:count] = codes
+        blocks, groups = -(-count // self.lanes), -(-dim // 4)
+        padded = np.zeros((blocks * self.lanes, groups * 4), dtype=np.int8)
+        padded[:count, :dim] = codes
         origin = -128 * padded.sum(axis=1, dtype=np.int32)
-        grouped = padded.reshape(blocks, self.lanes, dim // 4, 4).transpose(0, 2, 1, 3)
-        return Packed(np.ascontiguousarray(grouped), origin, count)
+        grouped = padded.reshape(blocks, self.lanes, groups, 4).transpose(0, 2, 1, 3)
+        return Packed(np.ascontiguousarray(grouped), origin, count, dim)
 
     def best(self, query: Packed, codes: Codes, scales: Floats, spans: Spans) -> Floats:
         """The best scaled product of each query token with each page, (pages, q) float32.
@@ -84,22 +87,20 @@ class Kernel:
         Raises:
             ValueError: an array is not laid out as the kernel reads it, or a page lies outside.
         """
-        blocks, groups, lanes, _ = query.tokens.shape
+        blocks, _, lanes, _ = query.tokens.shape
         starts, ends = spans
         arrays = (codes, scales, starts, ends)
         dtypes = (np.uint8, np.float32, np.int64, np.int64)
         if not all(a.flags.c_contiguous and a.dtype == d for a, d in zip(arrays, dtypes, strict=True)):
             raise ValueError("the kernel reads contiguous uint8 codes, float32 scales and int64 spans")
-        if codes.shape != (len(scales), groups * 4):
-            raise ValueError(
-                f"codes {codes.shape}, scales {scales.shape} and query width {groups * 4} differ"
-            )
+        if codes.shape != (len(scales), query.dim):
+            raise ValueError(f"codes {codes.shape}, scales {scales.shape} and query width {query.dim} differ")
         if len(starts) and (starts.min() < 0 or ends.max() > len(codes) or (starts >= ends).any()):
             raise ValueError("a page is empty or lies outside the codes")
         found = np.empty((len(starts), blocks * lanes), dtype=np.float32)
         self._maxsim(
             *(a.ctypes.data for a in arrays), len(starts), query.tokens.ctypes.data,
-            query.origin.ctypes.data, blocks, lanes, groups * 4, found.ctypes.data,
+            query.origin.ctypes.data, blocks, lanes, query.dim, found.ctypes.data,
         )  # fmt: skip
         return found[:, : query.count]
 
@@ -113,7 +114,7 @@ def kernel() -> Kernel | None:
         log.info("late interaction runs in torch, without the compiled kernel: %s", error)
         return None
     if not found.lanes:
-        log.info("late interaction runs in torch: this processor has no byte multiplications (VNNI)")
+        log.info("late interaction runs in torch: this processor has neither VNNI nor AVX2")
         return None
     if not _agrees(found):
         log.warning("the compiled kernel gives wrong products here; late interaction runs in torch")
@@ -145,8 +146,8 @@ def _compiled() -> Path:
 
 def _agrees(found: Kernel) -> bool:
     rng = np.random.default_rng(0)
-    query = rng.integers(-127, 128, size=(37, 20), dtype=np.int8)
-    codes = rng.integers(1, 256, size=(43, 20), dtype=np.uint8)
+    query = rng.integers(-127, 128, size=(37, 19), dtype=np.int8)
+    codes = rng.integers(1, 256, size=(43, 19), dtype=np.uint8)
     scales = rng.random(43, dtype=np.float32)
     spans = np.array([[0, 1, 18], [1, 18, 43]], dtype=np.int64)
     signed = codes.astype(np.int32) - 128
