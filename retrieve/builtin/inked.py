@@ -37,7 +37,7 @@ def whole_tiles(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def parts(picture: NDArray[np.uint8]) -> list[Part]:
     """Rectangles that hold all print of a picture of whole tiles, each with a blank tile around it.
 
-    Cut like paper: along the largest blank strip, then each half anew (the recursive X-Y cut). No print stands in
+    Cut like paper: along the widest blank strip, then each half anew (the recursive X-Y cut). No print stands in
     two parts, since the strips are wider than what stays of them.
 
     Source: Nagy & Seth, ICPR 1984, for the cut.
@@ -58,7 +58,7 @@ def _cut(ink: NDArray[np.bool_], top: int, left: int) -> Iterator[Part]:
     (high, above, below), (wide, before, behind) = _widest(rows), _widest(columns)
     if max(high, wide) < GAP_TILES:
         yield Part(top + rows[0], top + rows[-1] + 1, left + columns[0], left + columns[-1] + 1)
-    elif high * np.ptp(columns) >= wide * np.ptp(rows):
+    elif high >= wide:
         yield from _cut(ink[:above], top, left)
         yield from _cut(ink[below:], top + below, left)
     else:

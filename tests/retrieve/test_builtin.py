@@ -224,6 +224,10 @@ def test_print_apart_is_read_in_parts_and_print_together_at_once() -> None:
     assert parts(picture) == [Part(0, 7, 0, 10)]
     picture[15 * TILE_PX, 2 * TILE_PX] = 0
     assert parts(picture) == [Part(0, 7, 0, 10), Part(14, 17, 1, 4)]
+    dots = np.full((TILE_PX, 10 * TILE_PX), 255, np.uint8)
+    dots[0, :: 9 * TILE_PX] = 0
+    assert parts(dots) == [Part(0, 1, 0, 2), Part(0, 1, 8, 10)]
+    assert parts(dots.T) == [Part(0, 2, 0, 1), Part(8, 10, 0, 1)]
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14)))
