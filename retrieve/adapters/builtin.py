@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 import models
+from backbone.memory import give_back_large
 from backbone.threads import Crew
 from backbone.transformer import has_tiles
 from domain.errors import ModelError
@@ -27,6 +28,7 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
     Raises:
         ModelError: its files are missing or damaged.
     """
+    give_back_large()
     _, _, place = name.partition(":")
     directory = Path(place) if place else Path(models.__file__).parent / "encoder"
     fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and has_tiles())
