@@ -45,13 +45,8 @@ def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:
 
 
 def can_enrich(stores: Stores, documents: Sequence[str]) -> bool:
-    """Whether OCR is wanted, has something to read, and is installed; what lacks is logged."""
-    if not _wanted(stores) or not any(next(unread(stores, doc), None) for doc in documents):
-        return False
-    lacks = missing()
-    if lacks:
-        log.warning("%s", lacks)
-    return lacks is None
+    """Whether OCR is wanted, is installed, and has something to read in these documents."""
+    return _wanted(stores) and missing() is None and any(next(unread(stores, doc), None) for doc in documents)
 
 
 def lacking(stores: Stores, documents: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from domain.errors import DocumentError, Failure, UsageError
 from ingest.render import Renderer
 from library.catalog import NewDocument
+from library.enrichment import can_enrich
 from library.jobs import Input
 from library.sources import Source, sha256, sources, unreadable
 from library.stores import Stores
@@ -71,9 +72,10 @@ def _accepted(
             raise source.problem
         digest = _digest(source.path, stores.settings.max_bytes)
         known = stores.catalog.known(order.collection, digest)
-        if known and (known.id in earlier or known.state == "ready"):
+        done = known and known.state == "ready" and not can_enrich(stores, [known.id])
+        if known and (known.id in earlier or done):
             return Input(path, skipped=f"same content as {known.name}")
-        if known and known.state == "queued":
+        if known and known.state in {"queued", "ready"}:
             return Input(path, document_id=known.id)
         if known:
             stores.catalog.forget(known.id)
