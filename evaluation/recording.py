@@ -44,12 +44,14 @@ class Asked:
         qrels: query id to page id to relevance.
         groups: what each question is about, so that no document is in two folds of a cross-validation.
         pages: pages that can be found.
+        lengths: how many pages each document has, by id.
     """
 
     queries: tuple[Query, ...]
     qrels: Qrels
     groups: tuple[str, ...]
     pages: int
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def plain(settings: Settings, depth: int) -> Settings:
         candidates=depth,
         arm_weights={},
         fusion="ranks",
+        document_share=0.0,
         blend=0.0,
         skip_margin=0.0,
         min_probability=0.0,
@@ -178,7 +181,13 @@ def joined(parts: Mapping[str, Recording]) -> Recording:
     groups = [f"{name}:{group}" for name, part in parts.items() for group in part.asked.groups]
     first = several[0]
     return Recording(
-        Asked(tuple(queries), qrels, tuple(groups), max(part.asked.pages for part in several)),
+        Asked(
+            tuple(queries),
+            qrels,
+            tuple(groups),
+            max(part.asked.pages for part in several),
+            {doc: pages for part in several for doc, pages in part.asked.lengths.items()},
+        ),
         arms={arm: tuple(chain.from_iterable(p.arms[arm] for p in several)) for arm in first.arms},
         arm_ms={arm: tuple(chain.from_iterable(p.arm_ms[arm] for p in several)) for arm in first.arms},
         readings={name: _joined_readings(parts, name) for name in first.readings},
@@ -242,6 +251,7 @@ def replayed(recording: Recording, settings: Settings) -> Parts:
         similarities=_alike,
         calibration=None,
         cost=CostModel(),
+        pages_of=lambda _documents: recording.asked.lengths,
     )
 
 

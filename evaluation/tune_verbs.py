@@ -177,4 +177,7 @@ def _questions(benchmark: Benchmark, placed: Placed, *, bound: bool) -> Asked:
         queries.append(Query(question.id, question.text, scope))
         relevant = min(page for page, score in qrels[question.id].items() if score > 0)
         groups.append(own or relevant.rpartition("/")[0])
-    return Asked(tuple(queries), qrels, tuple(groups), len(placed.ready))
+    lengths = {
+        corpus.documents[name]: pages for name, pages in placed.pages.items() if name in corpus.documents
+    }
+    return Asked(tuple(queries), qrels, tuple(groups), len(placed.ready), lengths)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.documents import PagesOf, lift_documents
 from domain.errors import EngineError, UsageError
 from domain.fingerprint import Fingerprint
 from domain.fusion import fuse_scores
@@ -45,6 +46,7 @@ class Parts:
         final_reranker: gives the cross-encoder of the top few pages.
         fields: the metadata of a page's document, for boosts.
         size_of: the size class of a page, by which costs are learned apart.
+        pages_of: how many pages documents have.
     """
 
     settings: Settings
@@ -57,6 +59,7 @@ class Parts:
     final_reranker: Callable[[], Reranker | None] = lambda: None
     fields: Callable[[PageId], Mapping[str, str]] = lambda _page: {}
     size_of: Callable[[PageId], str] = lambda _page: ANY_SIZE
+    pages_of: PagesOf = lambda _documents: {}
 
 
 def pipeline(
@@ -84,7 +87,7 @@ def pipeline(
 
 
 def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:
-    """Ask the arms and fuse what they found."""
+    """Ask the arms, fuse what they found, and let documents speak for their pages."""
     spent = timings if timings is not None else {}
     settings = parts.settings
     names = options.arms or settings.arms
@@ -93,11 +96,12 @@ def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = 
         have = ", ".join(parts.arms)
         raise UsageError(f"this library has no arm {', '.join(missing) or '(none named)'}; it has: {have}")
     arms = [timed(name, parts.arms[name].stage(settings.candidates), spent) for name in names]
+    lift = lift_documents(settings.document_share, parts.pages_of)
     if len(arms) == 1:
-        return arms[0]
+        return then(arms[0], lift)
     weights = [settings.arm_weights.get(name, 1.0) for name in names]
     join = fuse if settings.fusion == "ranks" else fuse_scores
-    return then(join(*arms, weights=weights), cut(max(settings.candidates, options.k)))
+    return then(join(*arms, weights=weights), lift, cut(max(settings.candidates, options.k)))
 
 
 def timed(name: str, stage: Stage, timings: Timings) -> Stage:

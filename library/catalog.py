@@ -1,6 +1,6 @@
 """The catalogue: which documents and pages there are and how far each got; its rows are the commit point."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,6 +199,12 @@ class Catalog:
             wanted = wanted.where(PageRow.characters > 0)
         with self.begin() as session:
             return frozenset(page_id(doc, number) for doc, number in session.execute(wanted))
+
+    def page_counts(self, documents: Collection[str]) -> dict[str, int]:
+        """How many pages each of these documents has; unknown ones are left out."""
+        wanted = sa.select(DocumentRow.id, DocumentRow.pages).where(DocumentRow.id.in_(documents))
+        with self.begin() as session:
+            return {row.id: row.pages for row in session.execute(wanted)}
 
     def counts(self, document_id: str | None = None) -> dict[str, dict[str, int]]:
         """How many pages each document, or this one, has in each state."""

@@ -87,6 +87,7 @@ class Searcher:
             final_reranker=lambda: self.stores.models.final_reranker,
             fields=self._fields,
             size_of=self._size,
+            pages_of=self.stores.catalog.page_counts,
         )
         return pipeline(parts, options, timings, started=started)
 

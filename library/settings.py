@@ -14,7 +14,7 @@ from domain.errors import UsageError
 
 FILE_NAME = "settings.toml"
 PREFIX = "RECTO_"
-SHARES = ("blend", "min_probability", "fold", "relevance")
+SHARES = ("document_share", "blend", "min_probability", "fold", "relevance")
 COUNTS = ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers", "batch_pages")
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
@@ -33,6 +33,8 @@ class Settings:
         arms: which first-stage arms answer: visual, lexical (words), text (meaning of the text layer).
         arm_weights: how much each arm counts in the fusion; 1 where absent.
         fusion: `scores` joins arms by their normalised scores, `ranks` by reciprocal rank.
+        document_share: how much of what a document shows as a whole its pages gain, from 0 to 1; 0 judges each
+            page by itself.
         candidates: how many pages each arm hands on.
         rerank_depth: how many pages `--rerank auto` reorders, or fewer where a budget ends before.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
@@ -73,6 +75,7 @@ class Settings:
     arms: tuple[str, ...] = ARMS
     arm_weights: Mapping[str, float] = field(default_factory=FITTED_WEIGHTS.copy)
     fusion: Literal["ranks", "scores"] = "scores"
+    document_share: float = 0.5
     candidates: int = 100
     rerank_depth: int = 20
     blend: float = 0.5

@@ -122,3 +122,13 @@ def test_tables_in_the_settings_survive_being_saved(name, tmp_path) -> None:
     settings = replace(Settings(), **{name: {"visual": 0.5} if name == "arm_weights" else {"year:2023": 0.5}})
     settings.save(tmp_path)
     assert Settings.load(tmp_path, {}) == settings
+
+
+def test_documents_speak_for_their_pages_as_much_as_the_settings_say() -> None:
+    alone = ask(parts(replace(SETTINGS, document_share=0.0)), rerank="off")
+    lifted = ask(
+        parts(replace(SETTINGS, document_share=1.0), pages_of=lambda docs: dict.fromkeys(docs, 1000)),
+        rerank="off",
+    )
+    assert order(lifted) == order(alone)  # all of one document
+    assert alone.hits[0].score != lifted.hits[0].score
