@@ -32,7 +32,7 @@ class EngineOptions:
 
     Attributes:
         pooled: vectors a page in the first stage, at most.
-        candidates: pages that are scored exactly, at least; five times k where that is more.
+        candidates: pages that are scored exactly, at least; four times k where that is more.
         exact_rows: so many page vectors are simply all compared; beyond, the first stage chooses pages.
         stored: in which numbers a new store keeps vectors; one that is there keeps its own.
         device: where vectors are compared, as torch names it.
@@ -149,7 +149,7 @@ class Engine:
         positions = _eligible(snapshot, within)
         if k <= 0 or not len(positions):
             return ()
-        wanted = max(self._options.candidates, 5 * k)
+        wanted = max(self._options.candidates, 4 * k)
         if len(positions) > wanted and snapshot.rows(positions) > self._options.exact_rows:
             positions = self._cache.candidates(snapshot, scorer, positions, wanted)
         return _best(snapshot, positions, self._scored(snapshot, scorer, positions), k)
