@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.errors import UsageError
 from retrieve.encoder import Vectors
-from retrieve.maxsim import Kind, Scorer, late_interaction, quantised
+from retrieve.maxsim import EXACT_DIM, Kind, Scorer, late_interaction, quantised
 from retrieve.native import kernel
 
 
@@ -56,6 +56,19 @@ def test_integer_scores_are_close_to_the_definition_and_the_same_with_and_withou
     assert np.array_equal(compiled, plain)
     step = 0.01 if kind == "int8" else 1e-6  # against the rows that are stored, not those of before
     assert np.abs(compiled - exact).max() < step * np.abs(query.weights).sum() + 1e-6
+
+
+@pytest.mark.parametrize("dim", [EXACT_DIM, EXACT_DIM + 1, 2048])
+def test_the_largest_products_of_wide_vectors_are_exact_with_and_without_the_kernel(dim: int) -> None:
+    same = np.full((3, dim), dim**-0.5, np.float32)
+    same[1, ::2] *= -1
+    same[2, 0] = 0  # the largest sum less one product: an odd number above 2**24
+    pages, at = quantised(same), spans([1, 2])
+    whole = 127**2 * np.array([dim, dim - 1]) * pages.scales[0].astype(np.float64)
+    own = quantised(same[:1]).scales[0]
+    for compiled in (True, False):
+        scores = Scorer(Vectors(same[:1]), compiled=compiled).scores(pages.codes, pages.scales, at)
+        np.testing.assert_array_equal(scores, whole.astype(np.float32) * np.float64(own))
 
 
 @pytest.mark.parametrize("compiled", [True, False])
