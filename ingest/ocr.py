@@ -24,7 +24,9 @@ SCAN_DPI = 200
 def missing() -> str | None:
     """What OCR lacks on this machine, in a sentence with the remedy; None when it can run."""
     if shutil.which("tesseract") is None:
-        return "pages without a text layer stay without words: install the program tesseract (tesseract-ocr)"
+        return (
+            "pages without a text layer are read by sight only: install the program tesseract (tesseract-ocr)"
+        )
     return None
 
 

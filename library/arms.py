@@ -15,16 +15,31 @@ from retrieve.engine import Engine
 from retrieve.lexical import LexicalIndex, LexicalPage
 from retrieve.search import lexical, search
 
+FEW_CHARACTERS = 20
+"""A text layer shorter than this is a page number or a stamp, not the page's text."""
+
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """A page on its way into the arms; `title` is the document's name as people write it."""
+    """A page on its way into the arms.
+
+    Attributes:
+        title: the document's name as people write it.
+        text: of the text layer or by OCR; may be empty.
+        seen: the words that the encoder made out, once the visual arm holds the page; may be empty.
+    """
 
     id: PageId
     title: str
     metadata: str
     text: str
     image: Callable[[], Image.Image]
+    seen: Callable[[], str] = str
+
+    @property
+    def words(self) -> str:
+        """What the page is found by in words: its text, or what was seen where it has next to none."""
+        return self.text if len(self.text) >= FEW_CHARACTERS else f"{self.text} {self.seen()}".strip()
 
 
 class Arm(Protocol):
@@ -175,7 +190,7 @@ class TextArm(VectorArm):
 
 
 class LexicalArm:
-    """The text layer, title and metadata, by their words."""
+    """The text layer or the words seen, title and metadata, by their words."""
 
     name = "lexical"
 
@@ -185,7 +200,7 @@ class LexicalArm:
 
     def add(self, pages: Sequence[PageContent]) -> None:
         """Index words and commit."""
-        self._index.add([LexicalPage(p.id, title=p.title, metadata=p.metadata, text=p.text) for p in pages])
+        self._index.add([LexicalPage(p.id, title=p.title, metadata=p.metadata, text=p.words) for p in pages])
         self._index.commit()
 
     def remove(self, pages: Sequence[PageId]) -> None:

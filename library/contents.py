@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from PIL import Image
 
-from domain.page import page_id
+from domain.page import PageId, page_id
 from ingest.layer import Layer, unpack
-from library.arms import PageContent
+from ingest.ocr import missing
+from library.arms import PageContent, VisualArm
 from library.sources import stem
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
+from rerank.reranker import PageFeatures
 
 WORDS_TYPE = "application/zlib"
 """Media type of a stored text layer."""
@@ -21,21 +23,34 @@ WORDS_TYPE = "application/zlib"
 Item = TypeVar("Item")
 
 
-def content(document: DocumentRow, number: int, text: str, image: bytes) -> PageContent:
+def content(stores: Stores, document: DocumentRow, *, number: int, text: str, image: bytes) -> PageContent:
     """What the arms need of a page: its picture is decoded when an arm looks at it."""
+    name = page_id(document.id, number)
     return PageContent(
-        id=page_id(document.id, number),
+        id=name,
         title=stem(document.name),
         metadata=" ".join([document.title, *map(str, document.fields.values())]),
         text=text,
         image=partial(picture, image),
+        seen=partial(seen, stores, name),
     )
 
 
 def stored_content(stores: Stores, document: DocumentRow, row: PageRow) -> PageContent:
     """The same for a page whose picture and words are stored; StoreError where they are damaged."""
     image = stores.blobs.get(row.image or "")
-    return content(document, row.number, page_words(stores, row).text, image)
+    return content(stores, document, number=row.number, text=page_words(stores, row).text, image=image)
+
+
+def seen(stores: Stores, page: PageId) -> str:
+    """The words that the built-in encoder made out on a page; empty where OCR will read the page, and better."""
+    visual = stores.arms().get("visual")
+    if not isinstance(visual, VisualArm) or (stores.settings.ocr and missing() is None):
+        return ""
+    vectors, namer = visual.vectors(page), stores.models.namer
+    if namer is None or vectors is None or vectors.boxes is None:
+        return ""
+    return namer.text(PageFeatures(vectors.rows, vectors.boxes))
 
 
 def page_words(stores: Stores, row: PageRow) -> Layer:

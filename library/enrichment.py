@@ -3,20 +3,18 @@
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from domain.errors import DocumentError
 from domain.page import Word
 from ingest.layer import pack_words
 from ingest.ocr import SCAN_DPI, missing, recognise
-from library.arms import Arm
-from library.contents import WORDS_TYPE, batched, content, page_words, picture
+from library.arms import FEW_CHARACTERS, Arm
+from library.contents import WORDS_TYPE, batched, page_words, picture, stored_content
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
 
 log = logging.getLogger(__name__)
-
-FEW_CHARACTERS = 20
-"""A text layer shorter than this is a page number or a stamp, not the page's text."""
 
 
 def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
@@ -53,7 +51,7 @@ def lacking(stores: Stores, documents: Sequence[str]) -> str | None:
     """What keeps pages of these documents from being read by OCR, and how many; None where nothing does."""
     lacks = missing() if _wanted(stores) else None
     pages = sum(len(list(unread(stores, doc))) for doc in documents) if lacks else 0
-    return f"{lacks} ({pages} pages; they are found by sight)" if pages else None
+    return f"{lacks} ({pages} pages)" if pages else None
 
 
 def _wanted(stores: Stores) -> bool:
@@ -70,7 +68,7 @@ def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: 
         blob = stores.blobs.put(pack_words(text, words, recognised=True), WORDS_TYPE)
         found.append((row.number, blob, len(text)))
         if text:
-            contents.append(content(document, row.number, text, stores.blobs.get(row.image or "")))
+            contents.append(replace(stored_content(stores, document, row), text=text))
     for arm in arms:
         if arm.name != "visual" and contents:
             arm.add(contents)

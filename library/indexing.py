@@ -109,7 +109,9 @@ class Indexer:
                 continue
             rows.append(self._kept(page))
             if not page.blank:
-                contents.append(content(document, page.number, page.text, page.image))
+                contents.append(
+                    content(self.stores, document, number=page.number, text=page.text, image=page.image)
+                )
         if rows:
             self.stores.catalog.rendered(document.id, rows)
         return contents

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from library.arms import Tower
-from library.registry import load_encoder, load_reranker, load_tower
+from library.registry import Namer, load_encoder, load_namer, load_reranker, load_tower
 from library.settings import Settings
 from rerank.reranker import PageFeatures, Reranker
 from retrieve.encoder import Encoder
@@ -38,6 +38,7 @@ class Models:
         self._tower: Tower | None = None
         self._reranker: Reranker | None = None
         self._final: Reranker | None = None
+        self._namer: Namer | None = None
         self._sharing = Sharing()
 
     def share(self, sharing: Sharing) -> None:
@@ -81,6 +82,14 @@ class Models:
                 final = replace(self._settings, reranker=self._settings.final_reranker)
                 self._final = load_reranker(final, featurise=self._features)
             return self._final
+
+    @property
+    def namer(self) -> Namer | None:
+        """What turns the encoder's vectors of a page back into words; only the built-in encoder's can be."""
+        with self._turn:
+            if self._namer is None and self._settings.encoder == "builtin":
+                self._namer = load_namer()
+            return self._namer
 
     def _features(self, image: object) -> PageFeatures:
         vectors = self.encoder.pages([image])[0]  # type: ignore[list-item]  # the reranker hands back PIL images

@@ -4,13 +4,13 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import models
 from domain.model import ModelSettings
 from domain.names import unknown
 from library.settings import Settings
-from rerank.reranker import Reranker
+from rerank.reranker import PageFeatures, Reranker
 from retrieve.dense import TextTower, load
 from retrieve.encoder import Encoder
 
@@ -60,6 +60,14 @@ def model_settings(settings: Settings, further: Mapping[str, Any] | None = None)
     return replace(basic, **(further or {}))
 
 
+class Namer(Protocol):
+    """Turns an encoder's vectors of a page back into words."""
+
+    def text(self, features: PageFeatures) -> str:
+        """The words that are known, line by line from the top."""
+        ...
+
+
 def load_encoder(settings: Settings) -> Encoder:
     """Load the visual bi-encoder that the settings name.
 
@@ -93,6 +101,12 @@ def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
 def load_tower() -> TextTower:
     """Load the built-in text tower."""
     return load(weights("text"))
+
+
+def load_namer() -> Namer:
+    """Load what turns the built-in encoder's vectors of a page back into words."""
+    found = importlib.import_module("rerank.adapters.builtin").read_reader
+    return cast("Namer", found(weights("encoder"), weights("text")))
 
 
 def _function(name: str, table: Mapping[str, str], *, kind: str) -> Any:

@@ -91,7 +91,7 @@ def _version(package: str) -> str | None:
 def _programs() -> dict[str, str]:
     missing = {
         "pdftoppm": "missing: PDFs that MuPDF refuses cannot be tried with poppler (package poppler-utils)",
-        "tesseract": "missing: pages without a text layer are found by sight alone (package tesseract-ocr)",
+        "tesseract": "missing: pages without a text layer are read by sight only (package tesseract-ocr)",
     }
     return {name: shutil.which(name) or sentence for name, sentence in missing.items()}
 

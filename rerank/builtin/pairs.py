@@ -79,22 +79,18 @@ class Reader:
         return self._placed([*words.split(title), *words.split(text)][:MOST_CELLS])
 
     def seen(self, title: str, features: PageFeatures) -> Reading:
-        """The words that the visual encoder read, line by line from the top.
-
-        The encoder's rows end in two numbers of its own bookkeeping, which stand for no part of a word, and one
-        row is nothing else; without them, made unit again, a row is the word.
-        """
-        cells = np.pad(features.rows[:, :-2].astype(np.float32), ((0, 0), (0, 1)))
-        lengths = np.linalg.norm(cells, axis=1)
-        kept = np.flatnonzero(lengths > FAINT)
-        kept = kept[line_order(features.boxes[kept])][:MOST_CELLS]
-        cells = cells[kept] / lengths[kept, None]
+        """The words that the visual encoder read, line by line from the top."""
+        cells, boxes = _cells(features)
         named = self._placed(words.split(title))
         return Reading(
             np.concatenate([named.cells, cells]),
-            np.concatenate([named.boxes, features.boxes[kept].astype(np.float32)]),
+            np.concatenate([named.boxes, boxes]),
             np.concatenate([named.pieces, self.pieces.words(self.named(cells))]),
         )
+
+    def text(self, features: PageFeatures) -> str:
+        """The words that the visual encoder read and that are known, line by line from the top."""
+        return " ".join(filter(None, self.named(_cells(features)[0])))
 
     def named(self, cells: Floats) -> list[str]:
         """The known word that each of these vectors (n, dim) is most like; empty where it is like none."""
@@ -116,6 +112,19 @@ class Reader:
     def _placed(self, found: Sequence[str]) -> Reading:
         nowhere = np.zeros((len(found), 4), dtype=np.float32)
         return Reading(self.speller.rows(found), nowhere, self.pieces.words(found))
+
+
+def _cells(features: PageFeatures) -> tuple[Floats, Floats]:
+    """The words seen on a page, line by line: (p, dim) unit rows and (p, 4) boxes.
+
+    The encoder's rows end in two numbers of its own bookkeeping, which stand for no part of a word, and one row is
+    nothing else; without them, made unit again, a row is the word.
+    """
+    cells = np.pad(features.rows[:, :-2].astype(np.float32), ((0, 0), (0, 1)))
+    lengths = np.linalg.norm(cells, axis=1)
+    kept = np.flatnonzero(lengths > FAINT)
+    kept = kept[line_order(features.boxes[kept])][:MOST_CELLS]
+    return cells[kept] / lengths[kept, None], features.boxes[kept].astype(np.float32)
 
 
 def line_order(boxes: Floats) -> NDArray[np.int64]:

@@ -99,3 +99,20 @@ def test_indexing_again_reads_what_was_left_unread_and_then_nothing(scan, tmp_pa
 
 def _plain() -> dict:
     return {name: getattr(SETTINGS, name) for name in SETTINGS.__slots__}
+
+
+def test_without_ocr_a_scan_is_found_by_the_words_that_the_encoder_makes_out(scan, tmp_path) -> None:
+    settings = Settings(reranker="none", arms=("visual", "lexical"), workers=1, ocr=False)
+    with Library.open(tmp_path / "library", settings) as library:
+        library.index([scan])
+        hits = library.search("turbine inspection", LEXICAL).hits
+        assert [hit.page for hit in hits] == [1]
+        assert not library.pages(hits[0].document_id)[0].has_text
+        assert [hit.page for hit in library.search("real layer", LEXICAL).hits] == [3]
+        library._stores.arms()["lexical"]._index.directory.joinpath("meta.json").unlink()
+    with Library.open(tmp_path / "library", settings) as library:
+        library.verify(repair=True)
+        assert [hit.page for hit in library.search("inspection", LEXICAL).hits] == [1]
+    with Library.open(tmp_path / "library", settings.changed({"ocr": True})) as library:
+        library.index([scan])
+        assert [word.text for word in library.words(hits[0].page_id)] == ["turbine", "inspection"]
