@@ -20,6 +20,7 @@ from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import GpuCells
 from retrieve.maxsim import Quantised, Scorer, quantised, stacked
+from retrieve.merging import merge_cells
 from retrieve.pages_on_device import PagesOnDevice
 from retrieve.pooling import pooled
 
@@ -174,7 +175,7 @@ class FirstStage:
         """Make pages findable, newer than all that are there; the part's own index is empty afterwards."""
         view = self._view
         with self._mutex:
-            self._index.merge_from(part.index, 0)
+            merge_cells(self._index, part.index)
             if self._gpu is not None:
                 self._gpu.add(part.rows.rows, part.table.owners)
             self._view = _View(
