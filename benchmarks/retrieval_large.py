@@ -38,7 +38,7 @@ def main() -> None:
     options = EngineOptions(device=arguments.device, hot_bytes=int(arguments.hot_gib * 2**30))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         found = measured(Path(name), arguments, options)
-    run = {"provenance": provenance(arguments), "figures": found}
+    run = {"provenance": provenance(arguments), "figures": [found]}
     where = "" if arguments.device == "cpu" else f"_{arguments.device}"
     keep(f"large_{arguments.pages}{where}", run)
     print(run)
