@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from domain.errors import DocumentError
 from domain.page import Word
 from ingest.layer import pack_words
 from ingest.ocr import SCAN_DPI, missing, recognise
 from library.arms import FEW_CHARACTERS, Arm
-from library.contents import WORDS_TYPE, batched, page_words, picture, stored_content
+from library.contents import WORDS_TYPE, batched, content, page_words, picture
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
 
@@ -68,7 +67,8 @@ def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: 
         blob = stores.blobs.put(pack_words(text, words, recognised=True), WORDS_TYPE)
         found.append((row.number, blob, len(text)))
         if text:
-            contents.append(replace(stored_content(stores, document, row), text=text))
+            image = stores.blobs.get(row.image or "")
+            contents.append(content(stores, document, number=row.number, text=text, image=image))
     for arm in arms:
         if arm.name != "visual" and contents:
             arm.add(contents)
