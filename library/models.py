@@ -63,7 +63,7 @@ class Models:
         """The text tower; ModelError when it cannot be loaded."""
         with self._turn:
             if self._tower is None:
-                self._tower = self._sharing.tower(load_tower())
+                self._tower = self._sharing.tower(load_tower(self._settings))
             return self._tower
 
     @property

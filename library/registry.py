@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import models
+from backbone.device import place
 from domain.model import ModelSettings
 from domain.names import unknown
 from library.settings import Settings
@@ -98,9 +99,9 @@ def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
     )
 
 
-def load_tower() -> TextTower:
-    """Load the built-in text tower."""
-    return load(weights("text"))
+def load_tower(settings: Settings) -> TextTower:
+    """Load the built-in text tower; ModelError where its files or the device are missing."""
+    return load(weights("text"), device=place(model_settings(settings)).device)
 
 
 def load_namer() -> Namer:

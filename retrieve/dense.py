@@ -34,9 +34,12 @@ class TextTower:
 
     name = "text"
 
-    def __init__(self, network: TextNetwork, tokenizer: Tokenizer, digest: str) -> None:
-        """Hold a loaded network; use `load` to read one."""
-        self._network = network
+    def __init__(
+        self, network: TextNetwork, tokenizer: Tokenizer, digest: str, *, device: str = "cpu"
+    ) -> None:
+        """Hold a loaded network, to run on a device; use `load` to read one."""
+        self._network = network.to(device)
+        self._device = torch.device(device).type
         self._tokenizer = tokenizer
         self._digest = digest
         self._crew = Crew()
@@ -85,9 +88,9 @@ class TextTower:
     def _embedded(self, chunks: list[list[int]]) -> Vectors:
         if not chunks:
             return Vectors(np.zeros((0, self.dim), dtype=np.float32))
-        with torch.inference_mode(), quick():
+        with torch.inference_mode(), quick(self._device):
             rows = self._network(*batch_of(chunks))
-        return Vectors(rows.float().numpy())
+        return Vectors(rows.float().cpu().numpy())
 
 
 def cut_text(
@@ -114,8 +117,8 @@ def spoken(name: str) -> str:
     return re.sub(r"[\s_\-]+", " ", name).strip()
 
 
-def load(directory: Path) -> TextTower:
-    """Read a text tower.
+def load(directory: Path, *, device: str = "cpu") -> TextTower:
+    """Read a text tower, to run on a device.
 
     Raises:
         ModelError: a file is missing or damaged; names the directory and the remedy.
@@ -127,7 +130,7 @@ def load(directory: Path) -> TextTower:
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return TextTower(network, tokenizer, digest)
+    return TextTower(network, tokenizer, digest, device=device)
 
 
 def _mark(tokenizer: Tokenizer, word: str) -> int:

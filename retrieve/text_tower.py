@@ -68,10 +68,12 @@ class TextNetwork(nn.Module):
             lengths: (n,) int64, how many pieces of each row are real, at least 1.
 
         Returns:
-            (n, hidden) float32, unit rows.
+            (n, hidden) float32, unit rows, on the network's device.
         """
-        real = torch.arange(pieces.shape[1])[None] < lengths[:, None]
-        states = self.start(self.words(pieces) + self.places.weight[: pieces.shape[1]])
+        places = self.places.weight[: pieces.shape[1]]
+        pieces, lengths = pieces.to(places.device), lengths.to(places.device)
+        real = torch.arange(len(places), device=places.device)[None] < lengths[:, None]
+        states = self.start(self.words(pieces) + places)
         for layer in self.layers:
             states = layer(states, real[:, None, None])
         total = (states.float() * real[..., None]).sum(1) / lengths[:, None]

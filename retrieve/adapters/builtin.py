@@ -1,11 +1,13 @@
-"""The encoder that ships with recto: a small convolutional reader, made for laptops without a GPU."""
+"""The encoder that ships with recto: a small convolutional reader, for laptops as for GPUs."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 import models
+from backbone.device import place
 from backbone.memory import give_back_large
 from backbone.threads import Crew
 from backbone.transformer import has_tiles
@@ -23,29 +25,34 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
 
     Args:
         name: `builtin` or `builtin:DIRECTORY`.
-        settings: `dtype` chooses the arithmetic; the model runs on the processor whatever the device.
+        settings: `device` and `dtype` choose where pages are read and in which arithmetic; questions are spelled
+            on the processor.
 
     Raises:
-        ModelError: its files are missing or damaged.
+        ModelError: its files are missing or damaged, or the device does not exist here.
     """
     give_back_large()
-    _, _, place = name.partition(":")
-    directory = Path(place) if place else Path(models.__file__).parent / "encoder"
-    fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and has_tiles())
-    return BuiltinEncoder(name, read_parts(directory), fast=fast)
+    _, _, folder = name.partition(":")
+    directory = Path(folder) if folder else Path(models.__file__).parent / "encoder"
+    device = place(settings).device
+    fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and (device != "cpu" or has_tiles()))
+    parts = read_parts(directory)
+    parts.tower.to(device)
+    return BuiltinEncoder(name, parts, fast=fast, at_once=device != "cpu")
 
 
 class BuiltinEncoder:
     """Sees pixels only. A page's vectors are those of the words on it; a query's those of its words."""
 
-    def __init__(self, name: str, parts: Parts, *, fast: bool) -> None:
-        """Keep the towers; `fast` computes convolutions in bfloat16."""
+    def __init__(self, name: str, parts: Parts, *, fast: bool, at_once: bool) -> None:
+        """Keep the towers; `fast` and `at_once` as `see` takes them."""
         self.name = name
         self.dim = parts.speller.codes.shape[1] + 1
         self.fingerprint = Fingerprint(
             model="builtin", weights=parts.digest, max_visual_tokens=parts.weighing.rows, pooling="words"
         )
-        self._parts, self._fast, self._crew = parts, fast, Crew()
+        self._parts, self._crew = parts, Crew()
+        self._see = partial(see, parts.tower, threshold=parts.threshold, fast=fast, at_once=at_once)
 
     def pages(self, images: Sequence[Image.Image]) -> list[Vectors]:
         """Embed page images one by one, so that no page depends on another.
@@ -58,8 +65,7 @@ class BuiltinEncoder:
     def _page(self, image: Image.Image) -> Vectors:
         if image.mode != "RGB":
             raise ModelError(f"the encoder takes RGB images, not {image.mode}; convert the image first")
-        parts = self._parts
-        return weighed(see(parts.tower, image, threshold=parts.threshold, fast=self._fast), parts.weighing)
+        return weighed(self._see(image), self._parts.weighing)
 
     def queries(self, texts: Sequence[str]) -> list[Vectors]:
         """Embed query texts; a text is only ever split into words."""

@@ -34,6 +34,12 @@ def whole_tiles(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(picture, ((0, high), (0, wide)), mode="edge")
 
 
+def whole(picture: NDArray[np.uint8]) -> Part:
+    """All of a picture of whole tiles."""
+    rows, columns = (side // TILE_PX for side in picture.shape)
+    return Part(0, rows, 0, columns)
+
+
 def parts(picture: NDArray[np.uint8]) -> list[Part]:
     """Rectangles that hold all print of a picture of whole tiles, each with a blank tile around it.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional
 
-from retrieve.builtin.inked import TILE_PX, parts, whole_tiles
+from retrieve.builtin.inked import TILE_PX, parts, whole, whole_tiles
 from retrieve.builtin.network import STRIDE_PX, PageTower
 from retrieve.encoder import Floats
 
@@ -52,25 +52,34 @@ def levels(image: Image.Image, *, page_px: int = PAGE_PX) -> list[NDArray[np.uin
 
 
 @torch.inference_mode()
-def see(tower: PageTower, image: Image.Image, *, threshold: float, fast: bool) -> Seen:
+def see(tower: PageTower, image: Image.Image, *, threshold: float, fast: bool, at_once: bool = False) -> Seen:
     """Read one page.
 
     Args:
-        tower: the page tower, folded, in evaluation mode.
+        tower: the page tower, folded, in evaluation mode, on the processor or a GPU.
         image: RGB or gray, any size.
         threshold: the least probability at which a place counts as a word's centre.
-        fast: compute convolutions in bfloat16, for processors with matrix units for it.
+        fast: compute convolutions in bfloat16, for processors with matrix units for it and GPUs.
+        at_once: read the whole page, blank space included: a GPU does so sooner than it starts on many pieces.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-        found = [seen for picture in levels(image) for seen in _level(tower, picture, threshold)]
+    with torch.autocast(_device(tower).type, torch.bfloat16, enabled=fast):
+        found = [
+            seen for picture in levels(image) for seen in _level(tower, picture, threshold, at_once=at_once)
+        ]
     return _without_doubles(_joined(found, tower.rarity.in_features))
 
 
-def _level(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> Iterator[Seen]:
+def _device(tower: PageTower) -> torch.device:
+    return tower.rarity.weight.device
+
+
+def _level(
+    tower: PageTower, picture: NDArray[np.uint8], threshold: float, *, at_once: bool
+) -> Iterator[Seen]:
     high, wide = picture.shape
     size = np.array([wide, high, wide, high], np.float32)
     tiled = whole_tiles(picture)
-    for part in parts(tiled):
+    for part in [whole(tiled)] if at_once else parts(tiled):
         seen = _part(tower, part.cut(tiled), threshold)
         shift = np.array([part.left, part.top, part.left, part.top], np.float32) * TILE_PX
         yield replace(seen, boxes=((seen.boxes + shift) / size).clip(0, 1))
@@ -78,7 +87,7 @@ def _level(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> It
 
 def _part(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> Seen:
     """The words of a piece of a page of whole tiles; their boxes in its pixels."""
-    values = 0.5 - torch.from_numpy(picture.astype(np.float32)) / 255
+    values = 0.5 - torch.from_numpy(picture.astype(np.uint8)).to(_device(tower)).float() / 255
     _, features, places = tower(values[None, None].contiguous(memory_format=torch.channels_last))
     places = places[0].float()
     chance = places[0].sigmoid()
@@ -88,7 +97,8 @@ def _part(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> See
     x, y = (columns.float() + 0.5) * STRIDE_PX, (rows.float() + 0.5) * STRIDE_PX
     half = places[1:, rows, columns].clamp(-3, 4).exp() * STRIDE_PX / 2
     boxes = torch.stack([x - half[0], y - half[1], x + half[0], y + half[1]], 1)
-    return Seen(vectors.numpy(), boxes.numpy(), rarity.numpy(), chance[rows, columns].numpy())
+    found = (vectors, boxes, rarity, chance[rows, columns])
+    return Seen(*(part.cpu().numpy() for part in found))
 
 
 def _joined(found: Sequence[Seen], dim: int) -> Seen:

@@ -13,9 +13,10 @@ import models
 from domain.errors import ModelError
 from domain.model import ModelSettings
 from retrieve.adapters.builtin import BuiltinEncoder, load
+from retrieve.builtin.files import read_parts
 from retrieve.builtin.inked import TILE_PX, Part, parts, whole_tiles
 from retrieve.builtin.network import Shape, Strokes
-from retrieve.builtin.reading import Seen, levels
+from retrieve.builtin.reading import Seen, levels, see
 from retrieve.builtin.weighing import Weighing, weighed
 
 SHIPPED = Path(models.__file__).parent / "encoder"
@@ -213,6 +214,34 @@ def test_blank_space_is_left_out_and_every_word_stays_where_it_was(encoder: Buil
     text = few.boxes[:-1]
     assert (text[:, 1] > 0.02).all()
     assert (text[:, 3] < 0.12).all()
+
+
+def test_a_page_read_at_once_as_on_a_gpu_shows_the_words_that_its_parts_show() -> None:
+    held = read_parts(SHIPPED)
+    shown = page("revenue by segment", "operating margin", size=(850, 1100))
+    apart, whole = (
+        see(held.tower, shown, threshold=held.threshold, fast=False, at_once=at_once)
+        for at_once in (False, True)
+    )
+    np.testing.assert_allclose(whole.boxes, apart.boxes, atol=1e-3)
+    assert (whole.vectors * apart.vectors).sum(1) == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModelError, match="there is no GPU for device 'cuda'; use cpu or auto"):
+        load("builtin", settings=ModelSettings(device="cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_reads_what_the_processor_reads(encoder: BuiltinEncoder) -> None:
+    shown = page("revenue by segment", "operating margin", size=(850, 1100))
+    (here,), (there,) = (
+        reader.pages([shown])
+        for reader in (encoder, load("builtin", settings=ModelSettings(device="cuda", dtype="float32")))
+    )
+    np.testing.assert_allclose(there.boxes, here.boxes, atol=1e-3)
+    assert (there.rows * here.rows).sum(1) == pytest.approx((here.rows**2).sum(1), abs=1e-2)
 
 
 def test_print_apart_is_read_in_parts_and_print_together_at_once() -> None:
