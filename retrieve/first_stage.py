@@ -172,10 +172,13 @@ class FirstStage:
         return Part(index, table, stacked(pieces))
 
     def take(self, part: Part) -> None:
-        """Make pages findable, newer than all that are there; the part's own index is empty afterwards."""
+        """Make pages findable, newer than all that are there; the part's own index must not be used any more."""
         view = self._view
         with self._mutex:
-            merge_cells(self._index, part.index)
+            if self._index.ntotal:
+                merge_cells(self._index, part.index)
+            else:
+                self._index = part.index
             if self._gpu is not None:
                 self._gpu.add(part.rows.rows, part.table.owners)
             self._view = _View(

@@ -184,7 +184,7 @@ class FirstStageCache:
         for begin in range(start, len(snapshot.uids), CHUNK):
             uids = snapshot.uids[begin : begin + CHUNK]
             part = first.part(uids, lambda at, begin=begin: _rows(snapshot, begin + at))  # type: ignore[misc]  # binds begin
-            entry = write_part(self.directory, part, stamp.next_part)
+            entry = write_part(self.directory, [part], stamp.next_part)
             first.take(read_part(self.directory, entry, dim))
             stamp = replace(stamp, parts=(*stamp.parts, entry), next_part=stamp.next_part + 1)
         stamp = joined(self.directory, stamp, dim=dim)

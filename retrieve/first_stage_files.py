@@ -4,7 +4,9 @@ A part is one file: scales (float32), codes (uint8), uids and bounds (int64), th
 writes them. Adding pages writes a new part and the stamp; small parts are joined by and by.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,14 +18,18 @@ from domain.errors import StoreError
 from retrieve.files import file_checksum, sealed, unsealed, write_file
 from retrieve.first_stage import FirstStage, Part, as_cells
 from retrieve.gathering import PageTable
-from retrieve.maxsim import Quantised, stacked
+from retrieve.maxsim import Quantised
+from retrieve.merging import merge_cells
 
 VERSION = 2
 STAMP = "first-stage.json"
-FAN = 8
-"""So many small parts become one."""
-WHOLE = 8192
-"""Pages from which on a part is not small any more."""
+TIERS = ((8192, 8), (131_072, 4))
+"""Below so many pages a part is small, and so many small ones may follow one another before they become one.
+
+Opening keeps the first part's cells as they are and sorts the others' into them, at 40,000 pages a second of a core.
+"""
+AHEAD = 2
+"""Parts that are read while another one's vectors are sorted into the cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +59,26 @@ class Stamp:
     parts: tuple[PartEntry, ...] = ()
 
 
-def write_part(directory: Path, part: Part, number: int) -> PartEntry:
-    """Write a part, durably; it does not count until a stamp names it."""
+def write_part(directory: Path, parts: Sequence[Part], number: int) -> PartEntry:
+    """Write parts that follow one another as one, durably; it does not count until a stamp names it.
+
+    The first one's index takes in the others', which are empty afterwards. Memory stays flat where parts are mapped.
+    """
     directory.mkdir(exist_ok=True)
     path = directory / f"{number:08d}.part"
+    table, index = parts[0].table, parts[0].index
+    for part in parts[1:]:
+        merge_cells(index, part.index)
+        table = table.extended(part.table.pages, np.diff(part.table.bounds).tolist())
 
     def write(file: BinaryIO) -> None:
-        for array in (part.rows.scales, part.rows.codes, part.table.pages, part.table.bounds):
+        arrays = (*(part.rows.scales for part in parts), *(part.rows.codes for part in parts))
+        for array in (*arrays, table.pages, table.bounds):
             file.write(np.ascontiguousarray(array).data)
-        file.write(faiss.serialize_index(part.index).data)
+        file.write(faiss.serialize_index(index).data)
 
     write_file(path, write)
-    return PartEntry(path.name, len(part.table.pages), len(part.rows.scales), file_checksum(path))
+    return PartEntry(path.name, len(table.pages), int(table.bounds[-1]), file_checksum(path))
 
 
 def read_part(directory: Path, entry: PartEntry, dim: int) -> Part:
@@ -126,7 +140,7 @@ def load(directory: Path, stamp: Stamp, *, dim: int) -> FirstStage:
         StoreError: a part is missing or damaged, or there is none.
     """
     first: FirstStage | None = None
-    for part in (_sound(directory, entry, dim) for entry in stamp.parts):
+    for part in _read_ahead(directory, stamp.parts, dim):
         if first is None:
             cells = as_cells(faiss.clone_index(part.index))
             cells.reset()
@@ -143,29 +157,36 @@ def take_more(first: FirstStage, directory: Path, entries: Sequence[PartEntry], 
     Raises:
         StoreError: a part is missing or damaged.
     """
-    for entry in entries:
-        first.take(_sound(directory, entry, dim))
+    for part in _read_ahead(directory, entries, dim):
+        first.take(part)
 
 
 def joined(directory: Path, stamp: Stamp, *, dim: int) -> Stamp:
-    """Write small parts anew as one, where there are many; the same stamp otherwise.
+    """Write small parts anew as one, where many follow one another at the end; the same stamp otherwise.
 
     Raises:
         StoreError: a part is missing or damaged.
     """
-    small = [number for number, entry in enumerate(stamp.parts) if entry.pages < WHOLE]
-    if len(small) <= FAN:
-        return stamp
-    old = stamp.parts[small[0] :]
-    parts = [_sound(directory, entry, dim) for entry in old]
-    table, index = parts[0].table, parts[0].index
-    for part in parts[1:]:
-        index.merge_from(part.index, 0)
-        table = table.extended(part.table.pages, np.diff(part.table.bounds).tolist())
-    together = Part(index, table, stacked([part.rows for part in parts]))
-    entry = write_part(directory, together, stamp.next_part)
-    kept = (*stamp.parts[: small[0]], entry)
-    return Stamp(stamp.count, stamp.trained, stamp.next_part + 1, kept)
+    for pages, most in TIERS:
+        start = len(stamp.parts)
+        while start and stamp.parts[start - 1].pages < pages:
+            start -= 1
+        if len(stamp.parts) - start > most:
+            parts = list(_read_ahead(directory, stamp.parts[start:], dim))
+            entry = write_part(directory, parts, stamp.next_part)
+            stamp = Stamp(stamp.count, stamp.trained, stamp.next_part + 1, (*stamp.parts[:start], entry))
+    return stamp
+
+
+def _read_ahead(directory: Path, entries: Sequence[PartEntry], dim: int) -> Iterator[Part]:
+    waiting: deque[Future[Part]] = deque()
+    with ThreadPoolExecutor(AHEAD, "part") as pool:
+        for entry in entries:
+            waiting.append(pool.submit(_sound, directory, entry, dim))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _sound(directory: Path, entry: PartEntry, dim: int) -> Part:

@@ -109,7 +109,7 @@ def saved(first: FirstStage, pages: np.ndarray, folder: Path, steps: list[int]) 
     stamp, start = files.Stamp(first.count, first.trained), 0
     for end in steps:
         part = first.part(UIDS[start:end], lambda at, start=start: pages[start + at])
-        entry = files.write_part(folder, part, stamp.next_part)
+        entry = files.write_part(folder, [part], stamp.next_part)
         stamp = files.Stamp(stamp.count, stamp.trained, stamp.next_part + 1, (*stamp.parts, entry))
         start = end
     files.write_stamp(folder, stamp)
@@ -141,7 +141,7 @@ def test_what_was_saved_is_loaded_and_damage_is_refused(pages: np.ndarray, tmp_p
 def test_many_small_parts_become_one_and_nothing_else_is_written_anew(
     pages: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "WHOLE", 200)
+    monkeypatch.setattr(files, "TIERS", ((200, 8), (PAGES, 5)))
     first = trained(pages, UIDS)
     stamp = saved(first, pages, tmp_path, [200, *range(230, PAGES, 30), PAGES])
     few = files.Stamp(stamp.count, stamp.trained, stamp.next_part, stamp.parts[:5])
@@ -154,6 +154,21 @@ def test_many_small_parts_become_one_and_nothing_else_is_written_anew(
     files.write_stamp(tmp_path, after)
     assert found(files.load(tmp_path, after, dim=DIM), asked, wanted=30) == before
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_parts_that_were_joined_are_joined_again_when_there_are_many(
+    pages: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "TIERS", ((50, 2), (PAGES, 2)))
+    first = trained(pages, UIDS)
+    stamp = saved(first, pages, tmp_path, [100, 200, 240, 280, 320, PAGES])
+    early = files.Stamp(stamp.count, stamp.trained, stamp.next_part, stamp.parts[:4])
+    assert [entry.pages for entry in files.joined(tmp_path, early, dim=DIM).parts] == [280]
+    before = found(files.load(tmp_path, stamp, dim=DIM), query(pages, 5), wanted=30)
+    after = files.joined(tmp_path, stamp, dim=DIM)
+    assert [entry.pages for entry in after.parts] == [PAGES]
+    assert after.parts[0].rows == sum(entry.rows for entry in stamp.parts)
+    assert found(files.load(tmp_path, after, dim=DIM), query(pages, 5), wanted=30) == before
 
 
 def test_a_token_that_did_not_reach_a_page_counts_with_the_last_score_it_saw() -> None:
