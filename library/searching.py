@@ -143,7 +143,8 @@ class Searcher:
             for spot in spots
             if spot.box.x1 > spot.box.x0 and spot.box.y1 > spot.box.y0  # a floor vector looks nowhere
         )
-        return Evidence(page, text, cells, snippet(page_text(self.stores, row), text))
+        document = self.stores.catalog.document(row.document_id)
+        return Evidence(page, text, cells, self._snippet(document, row, text))
 
     def calibration(self) -> Calibration | None:
         """The stored calibration, if the library has one."""
@@ -159,7 +160,11 @@ class Searcher:
             return None
         if row.state != "ready":
             return None
-        return _found_page(hit, document, row, snippet(page_text(self.stores, row), text))
+        return _found_page(hit, document, row, self._snippet(document, row, text))
+
+    def _snippet(self, document: DocumentRow, row: PageRow, text: str) -> str:
+        title = f"{document.title} {stem(document.name)}"
+        return snippet(page_text(self.stores, row), text, title=title)
 
     def _fields(self, page: PageId) -> Mapping[str, str]:
         return self.stores.catalog.document(document_of(page)).fields

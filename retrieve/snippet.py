@@ -1,31 +1,38 @@
 """The piece of a page's text in which most words of the question stand."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from retrieve.words import content, folded, terms
 
+TOLD = 0.25
+"""What a word of the title is worth beside one of its length that is not."""
 TOKEN = re.compile(r"\S+")
 WORD = re.compile(r"[^\W_](?:\S*[^\W_%])?%?")
 
 
-def snippet(text: str, query: str, *, width: int = 160) -> str:
+def snippet(text: str, query: str, *, title: str = "", width: int = 160) -> str:
     """Plain text around the best match: whole words, one line, at most about `width` characters.
 
-    The window holds the most different words of the question, rarer (longer) ones counting more; ties go to
-    the first. Without a match it is the page's beginning; empty where there is no text.
+    The window holds the most different words of the question, rarer (longer) ones counting more and those of the
+    title less, which head and foot of every page repeat; ties go to the first. Without a match it is the page's
+    beginning; empty where there is no text.
 
     Args:
         text: the page's text layer.
         query: the question, in any form.
+        title: what is shown beside the snippet anyway: the document's title and name.
         width: characters, the marks of omission included.
     """
     spans = [(match.start(), match.end()) for match in TOKEN.finditer(text)]
     if not spans:
         return ""
     wanted = {_stem(word) for word in content(terms(query))}
+    told = {_stem(word) for word in terms(title)}
+    worth = {word: (1 + min(len(word), 12) / 12) * (TOLD if word in told else 1) for word in wanted}
     matched = [_stems(text[a:b]) & wanted for a, b in spans]
-    first, last = _window(spans, matched, max(width - 4, 1))
+    first, last = _window(spans, matched, worth, max(width - 4, 1))
     body = " ".join(text[a:b] for a, b in spans[first:last])
     return ("… " if first else "") + body + (" …" if last < len(spans) else "")
 
@@ -46,14 +53,16 @@ def pieces(text: str, query: str) -> tuple[tuple[str, bool], ...]:
     return tuple(piece for piece in found if piece[0])
 
 
-def _window(spans: list[tuple[int, int]], matched: list[frozenset[str]], width: int) -> tuple[int, int]:
+def _window(
+    spans: list[tuple[int, int]], matched: list[frozenset[str]], worth: Mapping[str, float], width: int
+) -> tuple[int, int]:
     best, best_score, last = (0, 1), -1.0, 0
     for first in range(len(spans)):
         if first and not matched[first] and best_score >= 0:
             continue  # a window that starts at no match is no better than the one that starts at the next
         last = _end(spans, first, width)
         found = frozenset[str]().union(*matched[first:last])
-        score = float(sum(1 + min(len(word), 12) / 12 for word in found))
+        score = sum(worth[word] for word in found)
         if score > best_score:
             best, best_score = (first, last), score
     return _centred(spans, best, matched, width)

@@ -19,6 +19,17 @@ def test_it_shows_the_words_of_the_question_in_their_surroundings() -> None:
     assert found.endswith(" …")
 
 
+def test_words_of_the_title_do_not_outweigh_the_one_that_is_asked_for() -> None:
+    page = "Descale it when the lamp blinks. " + "Fill the tank. " * 40 + "Marzo Espresso Machine: Manual, 3"
+    query = "How do I descale the espresso machine?"
+    assert "Espresso Machine" in snippet(page, query)
+    assert snippet(page, query, title="Marzo Espresso Machine: Manual").startswith("Descale it")
+    # where they are all that the page has, they are shown
+    assert "Espresso Machine" in snippet(
+        page.replace("Descale", "Clean"), query, title="Marzo Espresso Machine"
+    )
+
+
 def test_without_a_match_it_is_the_beginning() -> None:
     assert snippet(PAGE, "zebra").startswith("Preface and thanks.")
 
