@@ -17,11 +17,8 @@ import tantivy
 from domain.errors import BusyError, StoreError
 from domain.page import Hit, PageId, document_of
 from domain.run import ranked
-from retrieve.snippet import snippet
 from retrieve.stamp import damage, read_stamp, write_stamp
 from retrieve.words import content, folded, terms
-
-__all__ = ["Boosts", "LexicalIndex", "LexicalPage", "snippet"]
 
 log = logging.getLogger(__name__)
 

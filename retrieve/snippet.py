@@ -9,6 +9,8 @@ from retrieve.words import content, folded, terms
 TOLD = 0.25
 """What a word of the title is worth beside one of its length that is not."""
 TOKEN = re.compile(r"\S+")
+LEADER = re.compile(r"[.…·_-]{4,}")
+"""The dots between an entry of a table of contents and its page, which say nothing."""
 WORD = re.compile(r"[^\W_](?:\S*[^\W_%])?%?")
 
 
@@ -25,7 +27,7 @@ def snippet(text: str, query: str, *, title: str = "", width: int = 160) -> str:
         title: what is shown beside the snippet anyway: the document's title and name.
         width: characters, the marks of omission included.
     """
-    spans = [(match.start(), match.end()) for match in TOKEN.finditer(text)]
+    spans = [(m.start(), m.end()) for m in TOKEN.finditer(text) if not LEADER.fullmatch(m.group())]
     if not spans:
         return ""
     wanted = {_stem(word) for word in content(terms(query))}

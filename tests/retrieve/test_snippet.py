@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieve.lexical import snippet
+from retrieve.snippet import LEADER, snippet
 
 PAGE = (
     "Preface and thanks. " * 20
@@ -42,9 +42,16 @@ def test_a_short_page_is_shown_whole_on_one_line() -> None:
     assert snippet("Net\n income:\t 5", "income") == "Net income: 5"
 
 
+def test_dots_of_a_table_of_contents_take_no_room() -> None:
+    page = "Contents\n1 Margins " + "." * 120 + " 25\n2 Outlook ........ 31"
+    assert snippet(page, "margins") == "Contents 1 Margins 25 2 Outlook 31"
+    assert snippet("........", "margins") == ""
+
+
 @given(text=st.text(max_size=400), query=st.text(max_size=40), width=st.integers(20, 200))
 def test_it_is_made_of_whole_words_and_no_longer_than_asked(text: str, query: str, width: int) -> None:
     found = snippet(text, query, width=width)
     words = found.removeprefix("… ").removesuffix(" …").split()
-    assert " ".join(text.split()).find(" ".join(words)) >= 0
+    said = [word for word in text.split() if not LEADER.fullmatch(word)]
+    assert " ".join(said).find(" ".join(words)) >= 0
     assert len(found) <= width or len(words) == 1
