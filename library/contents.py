@@ -44,13 +44,20 @@ def stored_content(stores: Stores, document: DocumentRow, row: PageRow) -> PageC
 
 def seen(stores: Stores, page: PageId) -> str:
     """The words that the built-in encoder made out on a page; empty where OCR will read the page, and better."""
+    if stores.settings.ocr and missing() is None:
+        return ""
+    found = features(stores, page)
+    namer = stores.models.namer if found else None
+    return namer.text(found) if namer and found else ""
+
+
+def features(stores: Stores, page: PageId) -> PageFeatures | None:
+    """What the visual arm keeps of a page; None where it has no such page or its encoder gives no places."""
     visual = stores.arms().get("visual")
-    if not isinstance(visual, VisualArm) or (stores.settings.ocr and missing() is None):
-        return ""
-    vectors, namer = visual.vectors(page), stores.models.namer
-    if namer is None or vectors is None or vectors.boxes is None:
-        return ""
-    return namer.text(PageFeatures(vectors.rows, vectors.boxes))
+    vectors = visual.vectors(page) if isinstance(visual, VisualArm) else None
+    if vectors is None or vectors.boxes is None:
+        return None
+    return PageFeatures(vectors.rows, vectors.boxes)
 
 
 def page_words(stores: Stores, row: PageRow) -> Layer:

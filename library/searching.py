@@ -17,7 +17,7 @@ from domain.run import Answer, Run
 from domain.stage import Stage
 from library.arms import VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
-from library.contents import page_text, picture
+from library.contents import features, page_text, picture
 from library.options import SearchOptions
 from library.results import Evidence, EvidenceCell, FoundPage, SearchResult
 from library.sources import stem
@@ -26,7 +26,7 @@ from library.sync import catch_up
 from library.tables import DocumentRow, PageRow
 from rerank.budget import ANY_SIZE, CostModel, size_class
 from rerank.calibration import Calibration
-from rerank.reranker import Candidate, PageFeatures
+from rerank.reranker import Candidate
 from retrieve.evidence import hottest
 from retrieve.snippet import snippet
 
@@ -120,7 +120,7 @@ class Searcher:
             page,
             image=lambda: picture(self.stores.blobs.get(row.image or "")),
             text=lambda: page_text(self.stores, row),
-            features=partial(self._features, page),
+            features=partial(features, self.stores, page),
             title=lambda: self.stores.catalog.document(row.document_id).title,
         )
 
@@ -172,13 +172,6 @@ class Searcher:
     def _size(self, page: PageId) -> str:
         row = self.stores.catalog.page(page)
         return size_class(row.width_px or 1, row.height_px or 1)
-
-    def _features(self, page: PageId) -> PageFeatures | None:
-        visual = self.stores.arms().get("visual")
-        vectors = visual.vectors(page) if isinstance(visual, VisualArm) else None
-        if vectors is None or vectors.boxes is None:
-            return None
-        return PageFeatures(vectors.rows, vectors.boxes)
 
     def _similarities(self, pages: Sequence[PageId]) -> NDArray[np.float32]:
         """Cosine of the pages' mean vectors; a page without vectors is like none but itself."""

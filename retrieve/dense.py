@@ -34,12 +34,9 @@ class TextTower:
 
     name = "text"
 
-    def __init__(
-        self, network: TextNetwork, tokenizer: Tokenizer, digest: str, *, device: str = "cpu"
-    ) -> None:
-        """Hold a loaded network, to run on a device; use `load` to read one."""
-        self._network = network.to(device)
-        self._device = torch.device(device).type
+    def __init__(self, network: TextNetwork, tokenizer: Tokenizer, digest: str) -> None:
+        """Hold a loaded network; use `load` to read one."""
+        self._network = network
         self._tokenizer = tokenizer
         self._digest = digest
         self._crew = Crew()
@@ -88,7 +85,7 @@ class TextTower:
     def _embedded(self, chunks: list[list[int]]) -> Vectors:
         if not chunks:
             return Vectors(np.zeros((0, self.dim), dtype=np.float32))
-        with torch.inference_mode(), quick(self._device):
+        with torch.inference_mode(), quick(self._network.device.type):
             rows = self._network(*batch_of(chunks))
         return Vectors(rows.float().cpu().numpy())
 
@@ -130,7 +127,7 @@ def load(directory: Path, *, device: str = "cpu") -> TextTower:
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return TextTower(network, tokenizer, digest, device=device)
+    return TextTower(network.to(device), tokenizer, digest)
 
 
 def _mark(tokenizer: Tokenizer, word: str) -> int:

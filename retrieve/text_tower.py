@@ -60,6 +60,11 @@ class TextNetwork(nn.Module):
             Layer(config.hidden, config.heads, config.inner) for _ in range(config.layers)
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.places.weight.device
+
     def forward(self, pieces: Tensor, lengths: Tensor) -> Tensor:
         """Embed texts.
 
@@ -71,8 +76,8 @@ class TextNetwork(nn.Module):
             (n, hidden) float32, unit rows, on the network's device.
         """
         places = self.places.weight[: pieces.shape[1]]
-        pieces, lengths = pieces.to(places.device), lengths.to(places.device)
-        real = torch.arange(len(places), device=places.device)[None] < lengths[:, None]
+        pieces, lengths = pieces.to(self.device), lengths.to(self.device)
+        real = torch.arange(len(places), device=self.device)[None] < lengths[:, None]
         states = self.start(self.words(pieces) + places)
         for layer in self.layers:
             states = layer(states, real[:, None, None])

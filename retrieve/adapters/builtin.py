@@ -10,7 +10,7 @@ import models
 from backbone.device import place
 from backbone.memory import give_back_large
 from backbone.threads import Crew
-from backbone.transformer import has_tiles
+from backbone.transformer import halves_pay
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
@@ -35,7 +35,7 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
     _, _, folder = name.partition(":")
     directory = Path(folder) if folder else Path(models.__file__).parent / "encoder"
     device = place(settings).device
-    fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and (device != "cpu" or has_tiles()))
+    fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and halves_pay(device))
     parts = read_parts(directory)
     parts.tower.to(device)
     return BuiltinEncoder(name, parts, fast=fast, at_once=device != "cpu")

@@ -52,7 +52,7 @@ def levels(image: Image.Image, *, page_px: int = PAGE_PX) -> list[NDArray[np.uin
 
 
 @torch.inference_mode()
-def see(tower: PageTower, image: Image.Image, *, threshold: float, fast: bool, at_once: bool = False) -> Seen:
+def see(tower: PageTower, image: Image.Image, *, threshold: float, fast: bool, at_once: bool) -> Seen:
     """Read one page.
 
     Args:
@@ -87,7 +87,7 @@ def _level(
 
 def _part(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> Seen:
     """The words of a piece of a page of whole tiles; their boxes in its pixels."""
-    values = 0.5 - torch.from_numpy(picture.astype(np.uint8)).to(_device(tower)).float() / 255
+    values = 0.5 - torch.from_numpy(picture).to(_device(tower)).float() / 255
     _, features, places = tower(values[None, None].contiguous(memory_format=torch.channels_last))
     places = places[0].float()
     chance = places[0].sigmoid()
