@@ -44,14 +44,15 @@ def lookup(rows: int, width: int) -> nn.Embedding:
 
 
 def halves_pay(device: str) -> bool:
-    """Whether bfloat16 is the faster format: on a GPU, and where a processor multiplies it in tiles."""
-    return device != "cpu" or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    """Whether bfloat16 is the faster format: on a GPU, and where a processor multiplies it by itself."""
+    able = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return device != "cpu" or any(able.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def quick(device: str = "cpu") -> torch.autocast:
     """A context in which products are computed in bfloat16 where that is the faster format.
 
-    On a processor without tiles bfloat16 products fall back to plain loops: on a Zen core 0.2 GFLOPS beside 35 in
-    float32.
+    A processor that cannot multiply bfloat16 falls back to plain loops: on a Zen core .2 GFLOPS beside 35 in float32.
+    One with tiles (AMX) takes a fourth of the time of float32, a Zen 4 core (AVX512_BF16) half of it.
     """
     return torch.autocast(device, torch.bfloat16, enabled=halves_pay(device))
