@@ -12,13 +12,21 @@ Piece = TypeVar("Piece")
 Done = TypeVar("Done")
 
 
+def _nothing() -> None:
+    """What a thread does before its first piece, unless it is told to do more."""
+
+
 class Crew:
-    """The threads of one model, as many as torch may use.
+    """The threads of one model, or of one kind of search: as many as torch may use, each with one inside products.
 
     Threads inside one product wait for each other at its end, so that one which lost its core to something else
     holds up all: on two busy cores a query of the text tower took 1,830 ms with two such threads and 62 ms
     with one. Pieces wait for nothing. The threads stay, since each keeps memory of its own for its products.
     """
+
+    def __init__(self, ready: Callable[[], None] = _nothing) -> None:
+        """Start no thread yet; `ready` is called once in each."""
+        self._ready = ready
 
     def each(self, work: Callable[[Piece], Done], pieces: Sequence[Piece]) -> list[Done]:
         """Do the work on every piece; results in order.
@@ -34,9 +42,11 @@ class Crew:
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(
-            torch.get_num_threads(), "model", initializer=torch.set_num_threads, initargs=(1,)
-        )
+        return ThreadPoolExecutor(torch.get_num_threads(), "crew", initializer=self._start)
+
+    def _start(self) -> None:
+        torch.set_num_threads(1)
+        self._ready()
 
 
 @contextmanager

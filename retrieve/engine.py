@@ -15,7 +15,7 @@ from domain.page import Hit, PageId
 from domain.run import ranked
 from retrieve.encoder import Vectors
 from retrieve.first_stage_cache import FirstStageCache
-from retrieve.maxsim import Kind, Quantised, Scorer
+from retrieve.maxsim import Kind, Lot, Quantised, Scorer
 from retrieve.pages_on_device import PagesOnDevice, hot_pages
 from retrieve.segment import PageRecord
 from retrieve.snapshot import Damage, Snapshot
@@ -254,15 +254,15 @@ def _eligible(snapshot: Snapshot, within: frozenset[str] | None) -> NDArray[np.i
 
 
 def _scored(snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-    scores = np.empty(len(positions))
-    where = snapshot.places[positions]
+    where, lots, order = snapshot.places[positions], [], []
     for number, segment in enumerate(snapshot.segments):
         mine = np.flatnonzero(where[:, 0] == number)
-        if not len(mine):
-            continue
         ordinals = where[mine, 1]
         spans = np.stack([segment.bounds[ordinals], segment.bounds[ordinals + 1]])
-        scores[mine] = scorer.scores(segment.codes, segment.scales, spans)
+        lots.append(Lot(segment.codes, segment.scales, spans))
+        order.append(mine)
+    scores = np.empty(len(positions))
+    scores[np.concatenate(order)] = scorer.scores_of(lots)
     return scores
 
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from retrieve.crew import crew
 from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import GpuCells
-from retrieve.maxsim import Quantised, Scorer, quantised, stacked
+from retrieve.maxsim import Lot, Quantised, Scorer, quantised, stacked
 from retrieve.merging import merge_cells
 from retrieve.pages_on_device import PagesOnDevice
 from retrieve.pooling import pooled
@@ -251,12 +253,15 @@ class FirstStage:
             lengths = np.concatenate([np.diff(part.table.bounds) for part in view.parts])[places]
             return device.scores(scorer, view.pages[places], lengths, lambda at: read(int(places[at])))
         owner = np.searchsorted(view.firsts, places, side="right") - 1
-        totals = np.empty(len(places))
+        lots, order = [], []
         for number in np.unique(owner):
             mine, part = np.flatnonzero(owner == number), view.parts[number]
             own = places[mine] - view.firsts[number]
             spans = np.stack([part.table.bounds[own], part.table.bounds[own + 1]])
-            totals[mine] = scorer.scores(part.rows.codes, part.rows.scales, spans)
+            lots.append(Lot(part.rows.codes, part.rows.scales, spans))
+            order.append(mine)
+        totals = np.empty(len(places))
+        totals[np.concatenate(order)] = scorer.scores_of(lots)
         return totals
 
     @property
@@ -274,11 +279,14 @@ class FirstStage:
             if self._gpu is not None and selector is None and self._gpu.takes(depth, probes):
                 return self._gpu.search(rows, depth=depth, probes=probes)
             options = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
-            # `search_numpy` is what `search` was before torch tensors were taught to FAISS
-            scores, found = self._index.search_numpy(  # type: ignore[attr-defined]  # added by torch_utils
-                rows, min(depth, int(self._index.ntotal)), params=options
-            )
-        return scores, found
+            depth = min(depth, int(self._index.ntotal))
+
+            def found(some: Floats) -> tuple[Floats, Uids]:
+                # `search_numpy` is what `search` was before torch tensors were taught to FAISS
+                return self._index.search_numpy(some, depth, params=options)  # type: ignore[attr-defined, no-any-return]  # added by torch_utils
+
+            answers = crew().each(found, np.array_split(rows, min(torch.get_num_threads(), len(rows))))
+        return np.concatenate([own for own, _ in answers]), np.concatenate([uids for _, uids in answers])
 
 
 def as_cells(index: faiss.Index) -> faiss.IndexIVF:

@@ -56,13 +56,18 @@ def gathered(query: Vectors, scores: Floats, owners: Uids) -> tuple[Uids, NDArra
         The pages found, ascending, and their scores.
     """
     real = owners >= 0
-    seen, where = np.unique(owners[real], return_inverse=True)
-    tokens = np.nonzero(real)[0]
+    found = owners[real]
+    first = int(found.min()) if len(found) else 0
+    found = found - first
+    there = np.zeros(int(found.max(initial=-1)) + 1, dtype=bool)
+    there[found] = True
+    seen = np.flatnonzero(there)
+    place = np.zeros(len(there), dtype=np.int64)
+    place[seen] = np.arange(len(seen))
     last = np.where(real, scores, np.inf).min(axis=1)
-    last = np.where(np.isfinite(last), last, -1.0)
-    best = np.tile(last.astype(np.float32), (len(seen), 1))
-    np.maximum.at(best, (where, tokens), scores[real])
-    return seen, best.astype(np.float64) @ token_weights(query.rows, query.weights)
+    best = np.repeat(np.where(np.isfinite(last), last, -1.0).astype(np.float32), len(seen))
+    np.maximum.at(best, np.nonzero(real)[0] * len(seen) + place[found], scores[real])
+    return seen + first, token_weights(query.rows, query.weights) @ best.reshape(len(last), len(seen))
 
 
 def settled(query: Vectors, scores: Floats, totals: NDArray[np.float64], *, wanted: int) -> bool:

@@ -1,7 +1,6 @@
 """Late interaction: each query token's best inner product with a page, weighted and summed."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from domain.errors import UsageError
+from retrieve.crew import crew
 from retrieve.encoder import Floats, Vectors
 from retrieve.native import Codes, Spans, kernel
 
@@ -24,8 +24,10 @@ BLOCK_ROWS = 4096
 """Page vectors multiplied at a time in torch: the products of a block stay in the processor's cache."""
 EXACT_DIM = 2**24 // 127**2
 """Up to this width a sum of products of bytes is a whole number that float32 holds."""
-SHARE_ROWS = 32768
-"""Page vectors from which on a second thread is worth its start."""
+SHARE_ROWS = 16384
+"""Page vectors in a piece of work at least: a second thread has to be worth its start."""
+PIECES = 4
+"""Pieces of work by thread at most: one that lost its core for a while leaves the rest to the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +124,21 @@ class Operand:
     factors: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lot:
+    """Pages whose vectors lie in one array.
+
+    Attributes:
+        codes: (n, dim), the vectors.
+        scales: (n,) float32.
+        spans: (2, pages) int64, the first row of each page and the row after its last; none is empty.
+    """
+
+    codes: Stored
+    scales: Floats
+    spans: Spans
+
+
 class Scorer:
     """One query, ready to be compared with any number of stored pages.
 
@@ -167,17 +184,25 @@ class Scorer:
         Returns:
             (pages,) float64, in order.
         """
-        if not spans.shape[1]:
-            return np.zeros(0)
-        threads = min(torch.get_num_threads(), int((spans[1] - spans[0]).sum()) // SHARE_ROWS + 1)
-        if threads == 1:
-            best = self._best(codes, scales, spans)
-        else:
-            parts = np.array_split(spans, threads, axis=1)
-            with ThreadPoolExecutor(threads) as pool:
-                found = pool.map(lambda part: self._best(codes, scales, np.ascontiguousarray(part)), parts)
-                best = np.concatenate(list(found))
-        return self.totals(best, codes.dtype)
+        return self.scores_of([Lot(codes, scales, spans)])
+
+    def scores_of(self, lots: Sequence[Lot]) -> NDArray[np.float64]:
+        """Score the pages of several lots, (pages,) float64: those of the first, then those of the next."""
+        lots = [lot for lot in lots if lot.spans.shape[1]]
+        rows = [int((lot.spans[1] - lot.spans[0]).sum()) for lot in lots]
+        threads = torch.get_num_threads()
+        most = max(SHARE_ROWS, sum(rows) // (threads * PIECES))
+        pieces = [
+            Lot(lot.codes, lot.scales, np.ascontiguousarray(spans))
+            for lot, count in zip(lots, rows, strict=True)
+            for spans in np.array_split(lot.spans, -(-count // most) if threads > 1 else 1, axis=1)
+            if spans.shape[1]
+        ]
+        found = crew().each(self._piece, pieces) if threads > 1 else [self._piece(piece) for piece in pieces]
+        return np.concatenate([np.zeros(0), *found])
+
+    def _piece(self, lot: Lot) -> NDArray[np.float64]:
+        return self.totals(self._best(lot.codes, lot.scales, lot.spans), lot.codes.dtype)
 
     def totals(self, best: Products, stored: np.dtype[np.generic]) -> NDArray[np.float64]:
         """Join the best products, (pages, q), of pages stored so into scores, (pages,)."""

@@ -4,7 +4,8 @@
  * stored as p + 128, and  (p + 128).q = p.q + 128 * sum(q)  is set right by starting each sum at -128 * sum(q).
  * Processors that lack it (AVX2 alone) widen even and odd bytes to sixteen bits, whose products never overflow.
  * Sixteen (or eight) query tokens stand side by side in a register, a block; of every page vector four bytes at a
- * time are broadcast to all of them, and two blocks share the broadcast.
+ * time are broadcast to all of them, and two blocks share the broadcast. Vectors are fetched ahead: a processor's
+ * own reading ahead stops at every 4 kB, that is after 32 of them.
  *
  * codes:  [row][dim] uint8      scales: [row] float
  * starts, ends: the rows of each page, at least one a page
@@ -58,6 +59,8 @@ static inline int32_t four_of(const uint8_t *group, int count)
             const int count = end - at < ROWS ? (int)(end - at) : ROWS;                                       \
             const uint8_t *row[ROWS];                                                                         \
             INT sum0[ROWS], sum1[ROWS];                                                                       \
+            for (int line = 0; line < ROWS * dim; line += 64)                                                 \
+                _mm_prefetch((const char *)(codes + (at + 2 * ROWS) * dim + line), _MM_HINT_T0);              \
             for (int r = 0; r < ROWS; r++) {                                                                  \
                 row[r] = codes + (at + (r < count ? r : 0)) * dim;                                            \
                 sum0[r] = start0;                                                                             \
