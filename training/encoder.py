@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,6 +15,7 @@ from torch import Tensor
 from training.encoder_config import EncoderConfig, read_config
 from training.encoder_trainer import Trainer
 from training.export import export
+from training.ranges import write_ranges
 from training.spotting import Losses
 from training.texts import pairs
 from training.worths import learned
@@ -31,6 +33,9 @@ class Step:
 
 
 Progress = Callable[[Step], None]
+
+PICTURES = 96
+"""Pictures on which the finished encoder's activations are measured."""
 
 
 def train_encoder(config: Path, *, resume: bool = False, progress: Progress | None = None) -> Path:
@@ -98,6 +103,10 @@ def _finish(trainer: Trainer, seconds: float) -> None:
     worths = learned(asked, trainer.passages, lexicon.counts, lexicon.total)
     smooth = {name: value.cpu() for name, value in trainer.smooth.items()}
     export(smooth, config.shape, worths, config.output / "model")
+    rng = random.Random("ranges")
+    write_ranges(
+        config.output / "model", [trainer.crops.draw(rng, fresh=True).image for _ in range(PICTURES)]
+    )
     right, chance = trainer.check()
     found = {"steps": trainer.step, "seconds": round(seconds, 1), "named_right": right, "chance": chance}
     (config.output / "model" / "training.json").write_text(

@@ -15,7 +15,8 @@ from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from retrieve.builtin.files import Parts, read_parts
-from retrieve.builtin.reading import see
+from retrieve.builtin.integers import ByteTower, bytes_pay
+from retrieve.builtin.reading import Tower, see
 from retrieve.builtin.weighing import weighed
 from retrieve.encoder import Vectors
 
@@ -25,8 +26,8 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
 
     Args:
         name: `builtin` or `builtin:DIRECTORY`.
-        settings: `device` and `dtype` choose where pages are read and in which arithmetic; questions are spelled
-            on the processor.
+        settings: `device` and `dtype` choose where pages are read and in which arithmetic, `auto` the fastest one
+            (bytes, bfloat16, float32); questions are spelled on the processor.
 
     Raises:
         ModelError: its files are missing or damaged, or the device does not exist here.
@@ -35,24 +36,27 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
     _, _, folder = name.partition(":")
     directory = Path(folder) if folder else Path(models.__file__).parent / "encoder"
     device = place(settings).device
-    fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and halves_pay(device))
     parts = read_parts(directory)
     parts.tower.to(device)
-    return BuiltinEncoder(name, parts, fast=fast, at_once=device != "cpu")
+    if settings.dtype == "auto" and device == "cpu" and parts.ranges and bytes_pay():
+        return BuiltinEncoder(name, parts, ByteTower(parts.tower, parts.ranges), fast=False, at_once=False)
+    fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and halves_pay(device))
+    return BuiltinEncoder(name, parts, parts.tower, fast=fast, at_once=device != "cpu")
 
 
 class BuiltinEncoder:
     """Sees pixels only. A page's vectors are those of the words on it; a query's those of its words."""
 
-    def __init__(self, name: str, parts: Parts, *, fast: bool, at_once: bool) -> None:
-        """Keep the towers; `fast` and `at_once` as `see` takes them."""
+    def __init__(self, name: str, parts: Parts, tower: Tower, *, fast: bool, at_once: bool) -> None:
+        """Keep the towers; the last three as `see` takes them."""
         self.name = name
         self.dim = parts.speller.codes.shape[1] + 1
         self.fingerprint = Fingerprint(
             model="builtin", weights=parts.digest, max_visual_tokens=parts.weighing.rows, pooling="words"
         )
         self._parts, self._crew = parts, Crew()
-        self._see = partial(see, parts.tower, threshold=parts.threshold, fast=fast, at_once=at_once)
+        self.tower = tower
+        self._see = partial(see, tower, threshold=parts.threshold, fast=fast, at_once=at_once)
 
     def pages(self, images: Sequence[Image.Image]) -> list[Vectors]:
         """Embed page images one by one, so that no page depends on another.

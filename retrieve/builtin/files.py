@@ -17,14 +17,24 @@ from retrieve.builtin.network import PageTower, Shape, Strokes
 from retrieve.builtin.spelling import Speller
 from retrieve.builtin.weighing import Weighing
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, RANGES = "model.safetensors", "config.json", "ranges.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Everything that the encoder is made of; `digest` names weights and configuration together."""
+    """Everything that the encoder is made of.
+
+    Attributes:
+        tower: reads pages.
+        ranges: of its layers' activations, see `ByteTower`; empty where nobody measured them.
+        speller: spells words.
+        weighing: see there.
+        threshold: the probability from which on a place is a word.
+        digest: names weights and configuration together; ranges are arithmetic, not meaning.
+    """
 
     tower: PageTower
+    ranges: Mapping[str, float]
     speller: Speller
     weighing: Weighing
     threshold: float
@@ -50,13 +60,15 @@ def read_parts(directory: Path) -> Parts:
             float(config["unknown_worth"]), tensors["words.crowd"].float().numpy(), float(config["floor"]),
         )  # fmt: skip
         weighing = Weighing(**config["weighing"])
+        measured = directory / RANGES
+        ranges = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else {}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the built-in encoder in {directory} cannot be read ({error}); restore {WEIGHTS} and {CONFIG}, "
             "or train them with `recto train encoder`"
         ) from error
     digest = hashlib.sha256(blob + text.encode()).hexdigest()[:16]
-    return Parts(tower, speller, weighing, float(config["threshold"]), digest)
+    return Parts(tower, ranges, speller, weighing, float(config["threshold"]), digest)
 
 
 def _shape(values: Mapping[str, int | list[int]]) -> Shape:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -75,6 +77,7 @@ class PageTower(nn.Module):
     def __init__(self, shape: Shape, letters: int = 0) -> None:
         """Build it; `letters` classes for the training-time task of naming single letters, 0 for none."""
         super().__init__()
+        self.dim = shape.dim
         stem, low, mid, wide = shape.channels
         self.strokes = nn.Sequential(
             Strokes((1, stem), (7, 5), (4, 2)),
@@ -100,6 +103,17 @@ class PageTower(nn.Module):
         strokes = self.strokes(pages)
         words = self.words(strokes)
         return strokes, words, self.places(words)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.rarity.weight.device
+
+    def read(self, picture: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """A gray picture (h, w) of whole strides to word features (1, c, h/8, w/8) and places (1, 3, h/8, w/8)."""
+        values = 0.5 - torch.from_numpy(picture).to(self.device).float() / 255
+        _, features, places = self(values[None, None].contiguous(memory_format=torch.channels_last))
+        return features, places
 
     def vectors(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Word features (n, c) to unit vectors (n, dim) and how rare each word looks, about 0 to 1."""

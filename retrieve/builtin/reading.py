@@ -11,6 +11,7 @@ from PIL import Image
 from torch.nn import functional
 
 from retrieve.builtin.inked import TILE_PX, parts, whole, whole_tiles
+from retrieve.builtin.integers import ByteTower
 from retrieve.builtin.network import STRIDE_PX, PageTower
 from retrieve.encoder import Floats
 
@@ -18,6 +19,8 @@ PAGE_PX = 1_600_000
 """Pixels to which every page is brought: an A4 page at about 130 dpi."""
 LEVELS = (1.0, 0.42, 0.17)
 """Each level reads print about 2.4 times as large as the one before it."""
+
+Tower = PageTower | ByteTower
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,30 +55,24 @@ def levels(image: Image.Image, *, page_px: int = PAGE_PX) -> list[NDArray[np.uin
 
 
 @torch.inference_mode()
-def see(tower: PageTower, image: Image.Image, *, threshold: float, fast: bool, at_once: bool) -> Seen:
+def see(tower: Tower, image: Image.Image, *, threshold: float, fast: bool, at_once: bool) -> Seen:
     """Read one page.
 
     Args:
-        tower: the page tower, folded, in evaluation mode, on the processor or a GPU.
+        tower: the page tower: folded, in evaluation mode, on the processor or a GPU; or in bytes.
         image: RGB or gray, any size.
         threshold: the least probability at which a place counts as a word's centre.
-        fast: compute convolutions in bfloat16, for processors with matrix units for it and GPUs.
+        fast: compute what the tower computes in floats in bfloat16, for GPUs and processors that multiply it.
         at_once: read the whole page, blank space included: a GPU does so sooner than it starts on many pieces.
     """
-    with torch.autocast(_device(tower).type, torch.bfloat16, enabled=fast):
+    with torch.autocast(tower.device.type, torch.bfloat16, enabled=fast):
         found = [
             seen for picture in levels(image) for seen in _level(tower, picture, threshold, at_once=at_once)
         ]
-    return _without_doubles(_joined(found, tower.rarity.in_features))
+    return _without_doubles(_joined(found, tower.dim))
 
 
-def _device(tower: PageTower) -> torch.device:
-    return tower.rarity.weight.device
-
-
-def _level(
-    tower: PageTower, picture: NDArray[np.uint8], threshold: float, *, at_once: bool
-) -> Iterator[Seen]:
+def _level(tower: Tower, picture: NDArray[np.uint8], threshold: float, *, at_once: bool) -> Iterator[Seen]:
     high, wide = picture.shape
     size = np.array([wide, high, wide, high], np.float32)
     tiled = whole_tiles(picture)
@@ -85,10 +82,9 @@ def _level(
         yield replace(seen, boxes=((seen.boxes + shift) / size).clip(0, 1))
 
 
-def _part(tower: PageTower, picture: NDArray[np.uint8], threshold: float) -> Seen:
+def _part(tower: Tower, picture: NDArray[np.uint8], threshold: float) -> Seen:
     """The words of a piece of a page of whole tiles; their boxes in its pixels."""
-    values = 0.5 - torch.from_numpy(picture).to(_device(tower)).float() / 255
-    _, features, places = tower(values[None, None].contiguous(memory_format=torch.channels_last))
+    features, places = tower.read(picture)
     places = places[0].float()
     chance = places[0].sigmoid()
     best = functional.max_pool2d(chance[None, None], 3, 1, 1)[0, 0]

@@ -13,8 +13,9 @@ import models
 from domain.errors import ModelError
 from domain.model import ModelSettings
 from retrieve.adapters.builtin import BuiltinEncoder, load
-from retrieve.builtin.files import read_parts
+from retrieve.builtin.files import Parts, read_parts
 from retrieve.builtin.inked import TILE_PX, Part, parts, whole_tiles
+from retrieve.builtin.integers import ByteTower, bytes_pay
 from retrieve.builtin.network import Shape, Strokes
 from retrieve.builtin.reading import Seen, levels, see
 from retrieve.builtin.weighing import Weighing, weighed
@@ -25,6 +26,11 @@ SHIPPED = Path(models.__file__).parent / "encoder"
 @pytest.fixture(scope="module")
 def encoder() -> BuiltinEncoder:
     return load("builtin", settings=ModelSettings(dtype="float32"))
+
+
+@pytest.fixture(scope="module")
+def parts_shipped() -> Parts:
+    return read_parts(SHIPPED)
 
 
 def page(*lines: str, size: tuple[int, int] = (850, 600), print_px: int = 22) -> Image.Image:
@@ -267,3 +273,48 @@ def test_all_ink_lies_in_exactly_one_part(ink: np.ndarray) -> None:
     for part in parts(picture):
         times[part.top : part.bottom, part.left : part.right] += 1
     assert (times[ink] == 1).all()
+
+
+@pytest.mark.skipif(not bytes_pay(), reason="this processor does not multiply bytes; products would saturate")
+def test_a_tower_in_bytes_sees_the_same_words(encoder: BuiltinEncoder, parts_shipped: Parts) -> None:
+    held = parts_shipped
+    in_bytes = BuiltinEncoder("builtin", held, ByteTower(held.tower, held.ranges), fast=False, at_once=False)
+    shown = page("the operating margin rose in 2019", "revenue and net income", "of the second quarter")
+    (exact,), (rounded,) = encoder.pages([shown]), in_bytes.pages([shown])
+    likeness = exact.rows @ rounded.rows.T
+    assert len(exact.rows) == len(rounded.rows)
+    assert likeness.max(1).min() > 0.98
+    assert best(in_bytes, "What was the operating margin?", page("fever and pain"), shown) == 1
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 2016), (480, 320)])
+def test_a_tower_in_bytes_gives_the_shapes_of_the_tower(parts_shipped: Parts, size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    wanted = parts_shipped.tower.read(picture)
+    found = ByteTower(parts_shipped.tower, parts_shipped.ranges).read(picture)
+    for own, other in zip(found, wanted, strict=True):
+        assert own.shape == other.shape
+        assert own.dtype == torch.float32
+
+
+@pytest.mark.parametrize("change", [{"strokes.0": 0.0}, {"words.4": 3.0}, {"words.2": float("nan")}])
+def test_ranges_that_cannot_be_are_refused(parts_shipped: Parts, change: dict[str, float]) -> None:
+    (name,) = change
+    with pytest.raises(ModelError, match=name):
+        ByteTower(parts_shipped.tower, {**parts_shipped.ranges, **change})
+
+
+def test_the_arithmetic_is_chosen_by_the_processor_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def chosen(directory: Path, dtype: str) -> str:
+        loaded = load(f"builtin:{directory}", settings=ModelSettings(dtype=dtype, device="cpu"))
+        return type(loaded.tower).__name__
+
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).write_bytes((SHIPPED / name).read_bytes())
+    for able, with_ranges in ((True, "ByteTower"), (False, "PageTower")):
+        monkeypatch.setattr("retrieve.adapters.builtin.bytes_pay", lambda able=able: able)
+        assert chosen(SHIPPED, "auto") == with_ranges
+        assert chosen(SHIPPED, "float32") == "PageTower"
+        assert chosen(tmp_path, "auto") == "PageTower"  # nobody measured its ranges

@@ -1,0 +1,142 @@
+"""The page tower in bytes, for processors that multiply bytes faster than any float."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from domain.errors import ModelError
+from retrieve.builtin.network import PageTower, Strokes
+
+GRAY = 128
+"""The byte that stands for the middle gray, which is 0 to the tower."""
+STEM_STRIDE = (4, 2)
+"""Pixels of a picture, down and across, that become the channels of one place."""
+STEM_REACH = (2, 3)
+"""Places that the first kernel then spans."""
+
+
+class _Step(NamedTuple):
+    """A convolution with its ReLU: a scale for each output channel, and what a byte before and behind it stands for."""
+
+    packed: Tensor
+    scales: Tensor
+    zeros: Tensor
+    bias: Tensor
+    stride: list[int]
+    padding: list[int]
+    scale_in: float
+    zero_in: int
+    scale_out: float
+    skip: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(1, c, h, w) bytes to (1, c', h', w') bytes."""
+        y: Tensor = torch.ops.onednn.qconv2d_pointwise(
+            x, self.scale_in, self.zero_in, self.packed, self.scales, self.zeros, self.bias,
+            self.stride, self.padding, [1, 1], 1, self.scale_out, 0, torch.uint8, "relu", [], "",
+        )  # fmt: skip
+        return torch.minimum(x, 255 - y).add_(y) if self.skip else y
+
+
+class ByteTower:
+    """Reads pages as a folded `PageTower` does, with activations in bytes and weights in a byte and a scale a channel.
+
+    Inputs that a layer skips to its output are added as bytes, so both have one scale; what exceeds it is cut off.
+
+    Source: Jacob et al., CVPR 2018, for the arithmetic.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, tower: PageTower, ranges: Mapping[str, float]) -> None:
+        """Round the weights.
+
+        Args:
+            tower: folded, on the processor.
+            ranges: the largest activation that each layer's bytes hold, by the layer's name in the tower.
+
+        Raises:
+            ModelError: a layer's range is missing or cannot be.
+        """
+        self._tower = tower
+        self.dim, self.vectors = tower.dim, tower.vectors
+        self._steps: list[_Step] = []
+        scale, zero = 1 / 255, GRAY
+        for name, layer in tower.named_modules():
+            if not isinstance(layer, Strokes):
+                continue
+            peak = ranges.get(name, 0.0)
+            if not peak > 0 or (layer.skip and abs(peak / 255 - scale) > 1e-9):
+                raise ModelError(f"the range of {name} is {ranges.get(name)}; measure the ranges anew")
+            self._steps.append(_step(layer, scale, zero, peak / 255))
+            scale, zero = peak / 255, 0
+        self._scale = scale
+
+    def read(self, picture: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """As `PageTower.read`."""
+        down, across = STEM_STRIDE
+        high, wide = picture.shape[0] // down, picture.shape[1] // across
+        places = torch.from_numpy(255 - picture).view(high, down, wide, across).permute(0, 2, 1, 3)
+        x = places.reshape(1, high, wide, down * across).permute(0, 3, 1, 2)
+        x = functional.pad(x, (1, 1, 1, 0), value=GRAY)
+        for step in self._steps:
+            x = step(x.contiguous(memory_format=torch.channels_last))
+        features = x.float() * self._scale
+        return features, self._tower.places(features)
+
+
+def bytes_pay() -> bool:
+    """Whether bytes are the fastest format of this processor: it has the instruction, and torch its kernels."""
+    able = torch.cpu.get_capabilities()
+    return torch.backends.mkldnn.is_available() and any(
+        able.get(name, False) for name in ("avx512_vnni", "avx_vnni", "amx_int8")
+    )
+
+
+def _step(layer: Strokes, scale_in: float, zero_in: int, scale_out: float) -> _Step:
+    weight, bias = layer.conv.weight.detach().float(), layer.conv.bias
+    stride, padding = list(layer.conv.stride), [side // 2 for side in layer.conv.kernel_size]
+    if bias is None:
+        raise ModelError("only a folded tower can be put into bytes")
+    if zero_in:
+        weight, stride, padding = _as_channels(weight), [1, 1], [0, 0]
+    scales = weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / 127
+    codes = (weight / scales[:, None, None, None]).round().to(torch.int8)
+    packed = torch.ops.onednn.qconv_prepack(
+        codes.contiguous(memory_format=torch.channels_last), scales, scale_in, zero_in,
+        stride, padding, [1, 1], 1, None,
+    )  # fmt: skip
+    zeros = torch.zeros(len(scales), dtype=torch.int32)
+    return _Step(
+        packed,
+        scales,
+        zeros,
+        bias.detach().float(),
+        stride,
+        padding,
+        scale_in,
+        zero_in,
+        scale_out,
+        layer.skip,
+    )
+
+
+def _as_channels(weight: Tensor) -> Tensor:
+    """The first kernel, (c, 1, 7, 5) with strides, as one without: over places whose channels are a stride's pixels.
+
+    A convolution with one channel uses a fourth of the lanes of the processor's instructions.
+    """
+    down, across = STEM_STRIDE
+    high, wide = weight.shape[2:]
+    spread = weight.new_zeros(len(weight), down * across, *STEM_REACH)
+    for i in range(high):
+        place, row = divmod(i - high // 2, down)
+        for j in range(wide):
+            column_place, column = divmod(j - wide // 2, across)
+            spread[:, row * across + column, place + 1, column_place + 1] = weight[:, 0, i, j]
+    return spread
