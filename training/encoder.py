@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from training.encoder_config import EncoderConfig, read_config
+from training.encoder_start import export_page_tower
 from training.encoder_trainer import Trainer
 from training.export import export
 from training.ranges import write_ranges
@@ -99,10 +100,13 @@ def _run(trainer: Trainer, began: float, progress: Progress | None) -> None:
 
 def _finish(trainer: Trainer, seconds: float) -> None:
     config, lexicon = trainer.config, trainer.lexicon
-    asked = pairs(config.text) if config.text else []
-    worths = learned(asked, trainer.passages, lexicon.counts, lexicon.total)
     smooth = {name: value.cpu() for name, value in trainer.smooth.items()}
-    export(smooth, config.shape, worths, config.output / "model")
+    if config.start:
+        export_page_tower(smooth, trainer.shape, config.start, config.output / "model")
+    else:
+        asked = pairs(config.text) if config.text else []
+        worths = learned(asked, trainer.passages, lexicon.counts, lexicon.total)
+        export(smooth, config.shape, worths, config.output / "model")
     rng = random.Random("ranges")
     write_ranges(
         config.output / "model", [trainer.crops.draw(rng, fresh=True).image for _ in range(PICTURES)]

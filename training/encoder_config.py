@@ -18,6 +18,7 @@ class EncoderConfig:
         pdfs: directories of real PDFs with text layers.
         fonts: a directory of font files; empty for the PDF base fonts alone.
         output: where checkpoints, log and the exported model go.
+        start: a finished encoder's directory: its page tower goes on, with its own `shape`; its words stay.
         steps: optimiser steps in all; `warmup` and `decay` of them raise and lower the rate.
         frozen: of the last steps, how many run with fixed normalisation statistics.
         processes: data-parallel processes of one thread each, for processors; one for a GPU.
@@ -35,6 +36,7 @@ class EncoderConfig:
     """
 
     output: Path
+    start: Path | None = None
     text: Path | None = None
     pdfs: tuple[Path, ...] = ()
     fonts: Path | None = None
@@ -80,7 +82,7 @@ def read_config(path: Path) -> EncoderConfig:
         raise UsageError(f"{path}: unknown {unknown}; output is needed; known are {sorted(known)}")
     here = path.resolve().parent
     values = dict(table)
-    for name in ("text", "output", "fonts"):
+    for name in ("text", "output", "fonts", "start"):
         if values.get(name):
             values[name] = here / values[name]
     values["pdfs"] = tuple(here / entry for entry in values.get("pdfs", ()))

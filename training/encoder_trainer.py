@@ -15,12 +15,16 @@ from torch import Tensor, nn
 from backbone.device import place
 from backbone.transformer import quick
 from domain.model import ModelSettings
-from retrieve.builtin.network import PageTower, WordTower
+from retrieve.builtin.network import PageTower, Shape, WordTower
 from training.crops import Crops, crops_of
 from training.encoder_config import EncoderConfig
+from training.encoder_start import begin
 from training.sample import LETTER_CLASSES
-from training.spotting import Losses, Spotter, Targets, targets
+from training.spotting import Losses, Spotter, Targets, ink, targets
 from training.texts import contexts, document_frequencies, invented, mutated, rarity
+
+STATISTICS = 48
+"""Pictures that say how a finished tower's activations are spread."""
 
 
 @dataclass(slots=True)
@@ -47,19 +51,27 @@ class Trainer:
         self.crops: Crops = crops_of(config, passages, [])
         self.lexicon = lexicon(config, self.crops, [passage.everything for passage in passages])
         self.crops.source.rare = self.lexicon.common[-len(self.lexicon.common) // 2 :]
-        page = PageTower(config.shape, LETTER_CLASSES)
-        self.model = Spotter(page, WordTower(config.shape), config.shape.buckets)
+        self.shape, page, word = self._towers()
+        self.model = Spotter(page, word, self.shape.buckets)
         self.device = torch.device(place(ModelSettings(device=config.device)).device)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types lack it
         dense = [*self.model.page.parameters(), self.model.sharpness]
         self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(dense, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01),
-            torch.optim.SparseAdam(
-                list(self.model.word.parameters()), lr=config.table_rate, betas=(0.9, 0.98)
-            ),
+            torch.optim.AdamW(dense, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
         ]
-        self.base = [config.rate, config.table_rate]
+        if not config.start:
+            table = list(self.model.word.parameters())
+            self.optimisers.append(torch.optim.SparseAdam(table, lr=config.table_rate, betas=(0.9, 0.98)))
+        self.base = [config.rate, config.table_rate][: len(self.optimisers)]
         self.smooth = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def _towers(self) -> tuple[Shape, PageTower, WordTower]:
+        config = self.config
+        if not config.start:
+            return config.shape, PageTower(config.shape, LETTER_CLASSES), WordTower(config.shape)
+        rng = random.Random(f"{config.seed} start")
+        drawn = [ink(self.crops.draw(rng, fresh=True).image)[None, None] for _ in range(STATISTICS)]
+        return begin(config.start, drawn)
 
     def batch(self, rng: random.Random, *, fresh: bool = False) -> tuple[Targets, list[str]]:
         """The pictures of a step, all newly drawn where `fresh`, and words to tell theirs from."""

@@ -52,7 +52,7 @@ def read_parts(directory: Path) -> Parts:
         text = (directory / CONFIG).read_text(encoding="utf-8")
         config = json.loads(text)
         tensors = load(blob)
-        shape = _shape(config["shape"])
+        shape = shape_of(config["shape"])
         tower = _tower(shape, tensors)
         speller = Speller(
             tensors["words.codes"].numpy(), tensors["words.scales"].float().numpy(),
@@ -71,7 +71,8 @@ def read_parts(directory: Path) -> Parts:
     return Parts(tower, ranges, speller, weighing, float(config["threshold"]), digest)
 
 
-def _shape(values: Mapping[str, int | list[int]]) -> Shape:
+def shape_of(values: Mapping[str, int | list[int]]) -> Shape:
+    """The shape as a configuration file says it."""
     listed = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     return Shape(**listed)  # type: ignore[arg-type]  # a wrong value fails when the weights are put in
 

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import training
 from domain.errors import UsageError
@@ -55,3 +57,18 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
     wrong.write_text('output = "x"\nstepz = 3\n')
     with pytest.raises(UsageError, match="stepz"):
         read_config(wrong)
+
+
+def test_a_run_from_a_finished_model_goes_on_where_it_was(model: Path, config: Path, tmp_path: Path) -> None:
+    tiny = config.read_text().replace('output = "', f'start = "{model}"\noutput = "')
+    plain = "\n".join(line for line in tiny.splitlines() if not line.startswith(("steps", "output")))
+    again = tmp_path / "again.toml"
+    again.write_text(f'output = "{tmp_path}/run"\nsteps = 1\n{plain}\n')
+    found = train_encoder(again)
+    before, after = load_file(model / "model.safetensors"), load_file(found / "model.safetensors")
+    for name in ("words.codes", "words.scales", "worths.values"):
+        assert torch.equal(before[name], after[name])
+    assert not torch.equal(before["page.strokes.1.conv.weight"], after["page.strokes.1.conv.weight"])
+    named = json.loads((found / "training.json").read_text())
+    assert named["named_right"] > 0.8 * json.loads((model / "training.json").read_text())["named_right"]
+    assert (found / "ranges.json").is_file()
