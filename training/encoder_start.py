@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from retrieve.builtin.files import CONFIG, WEIGHTS, read_parts, shape_of
 from retrieve.builtin.network import PageTower, Shape, Strokes, WordTower
+from training.export import folded
 from training.sample import LETTER_CLASSES
 
 
@@ -27,15 +28,15 @@ def begin(directory: Path, pages: Sequence[Tensor]) -> tuple[Shape, PageTower, W
         directory: holds the model.
         pages: pictures (b, 1, h, w) as the tower takes them.
     """
-    folded = read_parts(directory).tower
+    finished = read_parts(directory).tower
     tensors = load_file(directory / WEIGHTS)
     shape = shape_of(json.loads((directory / CONFIG).read_text(encoding="utf-8"))["shape"])
     page, word = PageTower(shape, LETTER_CLASSES), WordTower(shape)
-    learned = {name: value for name, value in folded.state_dict().items() if ".conv." not in name}
+    learned = {name: value for name, value in finished.state_dict().items() if ".conv." not in name}
     page.load_state_dict(learned, strict=False)
-    moments = _moments(folded, pages)
+    moments = _moments(finished, pages)
     own = dict(page.named_modules())
-    for name, layer in folded.named_modules():
+    for name, layer in finished.named_modules():
         new = own[name]
         if isinstance(layer, Strokes) and isinstance(new, Strokes) and isinstance(new.norm, nn.BatchNorm2d):
             mean, var, bias = *moments[name], layer.conv.bias
@@ -60,13 +61,7 @@ def export_page_tower(state: dict[str, Tensor], shape: Shape, start: Path, direc
         start: where the run began.
         directory: made if need be; files are replaced.
     """
-    tower = PageTower(shape, LETTER_CLASSES)
-    tower.load_state_dict({name[5:]: value for name, value in state.items() if name.startswith("page.")})
-    tower.letters = None
-    tower.eval()
-    for module in tower.modules():
-        if isinstance(module, Strokes):
-            module.fold()
+    tower = folded(state, shape)
     tensors = load_file(start / WEIGHTS)
     tensors |= {f"page.{name}": value.half().contiguous() for name, value in tower.state_dict().items()}
     for name in ("page.head.2.weight", "page.head.2.bias"):

@@ -32,13 +32,7 @@ def export(
         directory: made if need be; files are replaced.
         threshold: at what probability a place is a word.
     """
-    tower = PageTower(shape, LETTER_CLASSES)
-    tower.load_state_dict({name[5:]: value for name, value in state.items() if name.startswith("page.")})
-    tower.letters = None
-    tower.eval()
-    for module in tower.modules():
-        if isinstance(module, Strokes):
-            module.fold()
+    tower = folded(state, shape)
     table = state["word.table.weight"].float()
     turn = _rotation(table)
     last = tower.head[-1]
@@ -61,6 +55,18 @@ def export(
     directory.mkdir(parents=True, exist_ok=True)
     _write(directory / WEIGHTS, save({name: value.contiguous() for name, value in tensors.items()}))
     _write(directory / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+
+
+def folded(state: dict[str, Tensor], shape: Shape) -> PageTower:
+    """The page tower in a `training.spotting.Spotter`'s state as the product has it: folded, without the letters."""
+    tower = PageTower(shape, LETTER_CLASSES)
+    tower.load_state_dict({name[5:]: value for name, value in state.items() if name.startswith("page.")})
+    tower.letters = None
+    tower.eval()
+    for module in tower.modules():
+        if isinstance(module, Strokes):
+            module.fold()
+    return tower
 
 
 def _rotation(table: Tensor) -> Tensor:
