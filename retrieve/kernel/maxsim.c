@@ -4,8 +4,8 @@
  * stored as p + 128, and  (p + 128).q = p.q + 128 * sum(q)  is set right by starting each sum at -128 * sum(q).
  * Processors that lack it (AVX2 alone) widen even and odd bytes to sixteen bits, whose products never overflow.
  * Sixteen (or eight) query tokens stand side by side in a register, a block; of every page vector four bytes at a
- * time are broadcast to all of them, and two blocks share the broadcast. Vectors are fetched ahead: a processor's
- * own reading ahead stops at every 4 kB, that is after 32 of them.
+ * time are broadcast to all of them, and two blocks share the broadcast. Vectors are fetched ahead, those of the
+ * next page too: a processor's own reading ahead stops at every 4 kB, that is after 32 of them.
  *
  * codes:  [row][dim] uint8      scales: [row] float
  * starts, ends: the rows of each page, at least one a page
@@ -48,8 +48,8 @@ static inline int32_t four_of(const uint8_t *group, int count)
  * registers. NAME: all pages against all blocks. */
 #define MAXSIM(NAME, TARGET, ROWS, INT, FLOAT, LANES, SET, LOAD, MULTIPLY, CONVERT, SETF, TIMES, LARGER, STORE)\
     __attribute__((target(TARGET), always_inline)) static inline void NAME##_page(                            \
-        const uint8_t *codes, const float *scales, int64_t first, int64_t end, const int8_t *tokens,          \
-        const int32_t *origin, int dim, float *best, const int two)                                           \
+        const uint8_t *codes, const float *scales, int64_t first, int64_t end, int64_t next,                  \
+        const int8_t *tokens, const int32_t *origin, int dim, float *best, const int two)                     \
     {                                                                                                         \
         const int groups = (dim + 3) / 4;                                                                     \
         const int8_t *more = tokens + (two ? (int64_t)groups * LANES * 4 : 0);                                \
@@ -59,8 +59,10 @@ static inline int32_t four_of(const uint8_t *group, int count)
             const int count = end - at < ROWS ? (int)(end - at) : ROWS;                                       \
             const uint8_t *row[ROWS];                                                                         \
             INT sum0[ROWS], sum1[ROWS];                                                                       \
+            const int64_t ahead = at + 2 * ROWS;                                                              \
+            const uint8_t *far = codes + (ahead < end ? ahead : next + ahead - end) * dim;                    \
             for (int line = 0; line < ROWS * dim; line += 64)                                                 \
-                _mm_prefetch((const char *)(codes + (at + 2 * ROWS) * dim + line), _MM_HINT_T0);              \
+                _mm_prefetch((const char *)far + line, _MM_HINT_T0);                                          \
             for (int r = 0; r < ROWS; r++) {                                                                  \
                 row[r] = codes + (at + (r < count ? r : 0)) * dim;                                            \
                 sum0[r] = start0;                                                                             \
@@ -91,15 +93,17 @@ static inline int32_t four_of(const uint8_t *group, int count)
         const uint8_t *codes, const float *scales, const int64_t *starts, const int64_t *ends, int64_t pages, \
         const int8_t *tokens, const int32_t *origin, int blocks, int dim, float *best)                        \
     {                                                                                                         \
-        for (int64_t page = 0; page < pages; page++, best += blocks * LANES)                                  \
+        for (int64_t page = 0; page < pages; page++, best += blocks * LANES) {                                \
+            const int64_t first = starts[page], end = ends[page], next = starts[page + (page + 1 < pages)];   \
             for (int block = 0; block < blocks; block += 2) {                                                 \
                 const int8_t *own = tokens + (int64_t)block * LANES * ((dim + 3) / 4 * 4);                    \
                 const int at = block * LANES;                                                                 \
                 if (block + 1 < blocks)                                                                       \
-                    NAME##_page(codes, scales, starts[page], ends[page], own, origin + at, dim, best + at, 1);\
+                    NAME##_page(codes, scales, first, end, next, own, origin + at, dim, best + at, 1);        \
                 else                                                                                          \
-                    NAME##_page(codes, scales, starts[page], ends[page], own, origin + at, dim, best + at, 0);\
+                    NAME##_page(codes, scales, first, end, next, own, origin + at, dim, best + at, 0);        \
             }                                                                                                 \
+        }                                                                                                     \
     }
 
 MAXSIM(wide, "avx512f,avx512bw,avx512vnni", 8, __m512i, __m512, 16, _mm512_set1_epi32, _mm512_loadu_si512,
