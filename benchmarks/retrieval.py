@@ -5,7 +5,8 @@
     .venv/bin/python -m benchmarks.retrieval --pages 10000 --threads 2 --real ../shared/data/mmdocir_dev
 
 Every query is asked of every contender before the next one comes, so that a busy machine slows all of them, and each
-finds the processor's caches full of what the others read; the ratio to compare is within this table. Recall is measured against float32 products over everything.
+finds the processor's caches full of what the others read; the ratio to compare is within this table. Recall is
+measured against float32 products over everything.
 `--without` leaves out peers that take long to build (fast-plaid) or to ask (qdrant). Each run is kept in the
 results under its name, beside the others; `benchmarks.retrieval_large` goes on from there.
 """
