@@ -195,10 +195,10 @@ class Scorer:
         pieces = [
             Lot(lot.codes, lot.scales, np.ascontiguousarray(spans))
             for lot, count in zip(lots, rows, strict=True)
-            for spans in np.array_split(lot.spans, -(-count // most) if threads > 1 else 1, axis=1)
+            for spans in np.array_split(lot.spans, -(-count // most), axis=1)
             if spans.shape[1]
         ]
-        found = crew().each(self._piece, pieces) if threads > 1 else [self._piece(piece) for piece in pieces]
+        found = crew().each(self._piece, pieces) if len(pieces) > 1 else map(self._piece, pieces)
         return np.concatenate([np.zeros(0), *found])
 
     def _piece(self, lot: Lot) -> NDArray[np.float64]:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import UsageError
+from retrieve import maxsim
 from retrieve.encoder import Vectors
-from retrieve.maxsim import EXACT_DIM, Kind, Scorer, late_interaction, quantised
+from retrieve.maxsim import EXACT_DIM, Kind, Lot, Scorer, late_interaction, quantised
 from retrieve.native import kernel
 
 
@@ -79,6 +80,19 @@ def test_a_page_has_the_same_score_alone_and_in_company(*, compiled: bool, kind:
     together = scorer.scores(pages.codes, pages.scales, at)
     alone = [scorer.scores(pages.codes, pages.scales, at[:, n : n + 1].copy())[0] for n in range(6)]
     assert together.tolist() == alone
+
+
+@given(sizes=st.lists(st.lists(st.integers(1, 9), max_size=6), max_size=5), seed=st.integers(0, 99))
+def test_lots_are_scored_in_their_order_as_each_alone_however_they_are_cut(
+    sizes: list[list[int]], seed: int
+) -> None:
+    scorer = Scorer(Vectors(unit(5, 8, seed)))
+    stored = [quantised(unit(max(sum(lengths), 1), 8, seed + n)) for n, lengths in enumerate(sizes)]
+    lots = [Lot(one.codes, one.scales, spans(own)) for one, own in zip(stored, sizes, strict=True)]
+    alone = [score for lot in lots for score in scorer.scores(lot.codes, lot.scales, lot.spans)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maxsim, "SHARE_ROWS", 1)
+        assert scorer.scores_of(lots).tolist() == alone
 
 
 def test_one_byte_a_dimension_loses_less_than_half_a_step() -> None:
