@@ -41,7 +41,7 @@ class Crops:
     def _fresh(self, rng: random.Random, size: tuple[int, int]) -> Sample:
         sharpness = rng.choice([1.0, rng.uniform(1.0, 2.0)])
         if self.real.places and rng.random() < self.config.real:
-            return self.real.crop(rng, size=size, sharpness=sharpness)
+            return self.real.crop(rng, size=size, print_px=self.config.print_px, sharpness=sharpness)
         return typeset(rng, self.faces, self.source, size=size, sharpness=sharpness)
 
 

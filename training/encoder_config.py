@@ -27,7 +27,7 @@ class EncoderConfig:
         crops: pictures a process and step, each `width_px` x `height_px`.
         fresh: the share of pictures newly drawn; the others are earlier ones worn anew.
         odd: how much of the typeset text is numbers, codes and letter strings.
-        print_px: the least and largest usual font size of typeset text.
+        print_px: the least and largest usual font size; the levels of a page lie 2.4 apart, so the range must be wider.
         real: the share of pictures from real pages.
         negatives: vocabulary words, and `near` misread words, that a step adds to tell apart.
         vocabulary: how many words keep their own document frequency.

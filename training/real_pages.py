@@ -35,15 +35,17 @@ class RealPages:
             self.opened[path] = pymupdf.open(path)
             self.places.extend((path, number) for number in range(len(self.opened[path])))
 
-    def crop(self, rng: random.Random, *, size: tuple[int, int], sharpness: float) -> Sample:
-        """A random part of a random page at a random size of print; `sharpness` as in `typeset`."""
+    def crop(
+        self, rng: random.Random, *, size: tuple[int, int], print_px: tuple[float, float], sharpness: float
+    ) -> Sample:
+        """A random part of a random page, its print of a usual size between two; `sharpness` as in `typeset`."""
         for _ in range(20):
             place = rng.choice(self.places)
             notes = self.noted(place)
             if len(notes.words) >= 30:
                 break
         print_pt = float(np.median(notes.sizes)) if notes.sizes else 10.0
-        scale = float(np.exp(rng.uniform(np.log(9.5), np.log(18.0)))) / max(print_pt, 2.0)
+        scale = float(np.exp(rng.uniform(*np.log(print_px)))) / max(print_pt, 2.0)
         page = self.opened[place[0]][place[1]]
         wide, high = size[0] / scale, size[1] / scale
         x = page.rect.x0 + rng.uniform(-0.02, 1) * max(0.0, page.rect.width - wide)
