@@ -5,19 +5,22 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pymupdf
 from numpy.typing import NDArray
+from PIL import Image
 
+from domain.model import ModelSettings
 from evaluation.questions import read_questions
 from retrieve.adapters.builtin import load
 from retrieve.encoder import Floats
-from training.probe import pictures
 
 DIM = 128
 TOPICS = 4096
 TOPICS_A_PAGE = 48
 SIBLINGS = 4
-ENCODER = Path(__file__).parents[1] / "models" / "encoder"
 REAL_PAGES = 240
+RENDER_PX = 2_100_000
+"""Pixels at which pages are rendered: about an A4 page at 150 dpi."""
 NOISE = 0.05
 """The length of what is added to a vector of length one, so that copies of a page are near-ties."""
 
@@ -70,7 +73,7 @@ def real(directory: Path, count: int, tokens: int, *, queries: int) -> tuple[Flo
     Returns:
         Pages (count, tokens, dim), and for each question (its words, dim).
     """
-    encoder = load(ENCODER)
+    encoder = load("builtin", settings=ModelSettings())
     named = dict(islice(pictures(directory), REAL_PAGES))
     own = [vectors.rows for image in named.values() for vectors in encoder.pages([image])]
     own = [np.resize(rows, (tokens, DIM)) for rows in own if len(rows)]
@@ -82,6 +85,17 @@ def real(directory: Path, count: int, tokens: int, *, queries: int) -> tuple[Flo
         (vectors.rows * (1 if vectors.weights is None else vectors.weights[:, None])).astype(np.float32)
         for vectors in encoder.queries(asked[:queries])
     ]
+
+
+def pictures(directory: Path) -> Iterator[tuple[str, Image.Image]]:
+    """Render every page of the directory's PDFs, RGB, with its name."""
+    for path in sorted((directory / "pdfs").glob("*.pdf")):
+        with pymupdf.open(path) as document:
+            for number, page in enumerate(document):
+                scale = (RENDER_PX / (page.rect.width * page.rect.height)) ** 0.5
+                pixels = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=False)
+                image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
+                yield f"{path.stem}#{number}", image
 
 
 def multiplied(pages: list[Floats]) -> Iterator[Floats]:
