@@ -15,7 +15,7 @@ from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from retrieve.builtin.files import Parts, read_parts
-from retrieve.builtin.integers import ByteTower, bytes_pay
+from retrieve.builtin.integers import bytes_pay, in_bytes
 from retrieve.builtin.reading import Tower, see
 from retrieve.builtin.weighing import weighed
 from retrieve.encoder import Vectors
@@ -39,7 +39,9 @@ def load(name: str, *, settings: ModelSettings) -> "BuiltinEncoder":
     parts = read_parts(directory)
     parts.tower.to(device)
     if settings.dtype == "auto" and device == "cpu" and parts.ranges and bytes_pay():
-        return BuiltinEncoder(name, parts, ByteTower(parts.tower, parts.ranges), fast=False, at_once=False)
+        tower = in_bytes(parts.tower, parts.ranges)
+        if tower is not None:
+            return BuiltinEncoder(name, parts, tower, fast=False, at_once=False)
     fast = settings.dtype == "bfloat16" or (settings.dtype == "auto" and halves_pay(device))
     return BuiltinEncoder(name, parts, parts.tower, fast=fast, at_once=device != "cpu")
 
