@@ -254,16 +254,14 @@ def _eligible(snapshot: Snapshot, within: frozenset[str] | None) -> NDArray[np.i
 
 
 def _scored(snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-    where, lots, order = snapshot.places[positions], [], []
+    where, lots, places = snapshot.places[positions], [], []
     for number, segment in enumerate(snapshot.segments):
         mine = np.flatnonzero(where[:, 0] == number)
         ordinals = where[mine, 1]
         spans = np.stack([segment.bounds[ordinals], segment.bounds[ordinals + 1]])
         lots.append(Lot(segment.codes, segment.scales, spans))
-        order.append(mine)
-    scores = np.empty(len(positions))
-    scores[np.concatenate(order)] = scorer.scores_of(lots)
-    return scores
+        places.append(mine)
+    return scorer.scores_at(places, lots)
 
 
 def _best(

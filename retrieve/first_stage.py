@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from retrieve.crew import crew
+from retrieve.crew import search_shared
 from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import GpuCells
@@ -260,9 +259,7 @@ class FirstStage:
             spans = np.stack([part.table.bounds[own], part.table.bounds[own + 1]])
             lots.append(Lot(part.rows.codes, part.rows.scales, spans))
             order.append(mine)
-        totals = np.empty(len(places))
-        totals[np.concatenate(order)] = scorer.scores_of(lots)
-        return totals
+        return scorer.scores_at(order, lots)
 
     @property
     def bytes(self) -> int:
@@ -279,14 +276,7 @@ class FirstStage:
             if self._gpu is not None and selector is None and self._gpu.takes(depth, probes):
                 return self._gpu.search(rows, depth=depth, probes=probes)
             options = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
-            depth = min(depth, int(self._index.ntotal))
-
-            def found(some: Floats) -> tuple[Floats, Uids]:
-                # `search_numpy` is what `search` was before torch tensors were taught to FAISS
-                return self._index.search_numpy(some, depth, params=options)  # type: ignore[attr-defined, no-any-return]  # added by torch_utils
-
-            answers = crew().each(found, np.array_split(rows, min(torch.get_num_threads(), len(rows))))
-        return np.concatenate([own for own, _ in answers]), np.concatenate([uids for _, uids in answers])
+            return search_shared(self._index, rows, min(depth, int(self._index.ntotal)), options)
 
 
 def as_cells(index: faiss.Index) -> faiss.IndexIVF:

@@ -186,6 +186,12 @@ class Scorer:
         """
         return self.scores_of([Lot(codes, scales, spans)])
 
+    def scores_at(self, places: Sequence[NDArray[np.int64]], lots: Sequence[Lot]) -> NDArray[np.float64]:
+        """Score the pages of several lots, (pages,) float64: the answer has those of a lot at its places."""
+        scores = np.empty(sum(len(own) for own in places))
+        scores[np.concatenate(places)] = self.scores_of(lots)
+        return scores
+
     def scores_of(self, lots: Sequence[Lot]) -> NDArray[np.float64]:
         """Score the pages of several lots, (pages,) float64: those of the first, then those of the next."""
         lots = [lot for lot in lots if lot.spans.shape[1]]
