@@ -308,6 +308,17 @@ def test_products_that_are_wrong_are_noticed_before_they_are_used(
     assert "wrong on this machine" in caplog.text
 
 
+def test_a_torch_without_products_of_bytes_reads_in_floats(
+    parts_shipped: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(layer: Strokes, *_: float) -> None:
+        raise RuntimeError("unknown operator")
+
+    monkeypatch.setattr("retrieve.builtin.integers._step", missing)
+    assert in_bytes(parts_shipped.tower, parts_shipped.ranges) is None
+    assert "unknown operator" in caplog.text
+
+
 @pytest.mark.parametrize("change", [{"strokes.0": 0.0}, {"words.4": 3.0}, {"words.2": float("nan")}])
 def test_ranges_that_cannot_be_are_refused(parts_shipped: Parts, change: dict[str, float]) -> None:
     (name,) = change
