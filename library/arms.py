@@ -78,6 +78,11 @@ class Arm(Protocol):
         """Drop what is damaged, so that the pages lost can be added again."""
         ...
 
+    @property
+    def behind(self) -> bool:
+        """Whether its index is still being put in order, which closing waits for."""
+        ...
+
     def refresh(self) -> None:
         """Take up what another process committed."""
         ...
@@ -135,6 +140,11 @@ class VectorArm:
     def rebuild(self) -> None:
         """Forget pages whose vectors are damaged, and build every cache anew."""
         self._engine.rebuild()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the first stage still takes pages in."""
+        return self._engine.behind
 
     def refresh(self) -> None:
         """Take up what another process committed."""
@@ -229,6 +239,11 @@ class LexicalArm:
         """Start empty."""
         self._index.close()
         self._index = LexicalIndex.open(self._index.directory, writable=True)
+
+    @property
+    def behind(self) -> bool:
+        """Never: a commit finishes it."""
+        return False
 
     def refresh(self) -> None:
         """Take up what another process committed."""

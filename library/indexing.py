@@ -53,6 +53,9 @@ class Indexer:
                 for other in jobs.unfinished():  # also what a killed run left and this job indexed
                     if other == job_id or not self._waits(other):
                         self._end(other)
+            if any(arm.behind for arm in arms.values()):
+                now = jobs.progress(job_id)
+                yield Progress(job_id, now.done, now.total, "", 0, time.monotonic() - started)
 
     def _waits(self, job_id: str) -> bool:
         documents = self.stores.jobs.job(job_id).documents

@@ -55,6 +55,8 @@ def renew(stores: Stores, encoder_name: str) -> Iterator[Progress]:
                 yield Progress(
                     name, done, len(expected), last[0].name, last[1].number, time.monotonic() - started
                 )
+            if arm.behind:
+                yield Progress(name, done, len(expected), "", 0, time.monotonic() - started)
         finally:
             arm.close()
         before = stores.generations("visual").current()

@@ -80,7 +80,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job got after a step; `document` and `page` name what was done last."""
+    """How far a job got after a step; `document` and `page` name what was done last.
+
+    Where all pages are in and only the indexes are still being put in order, `document` is empty.
+    """
 
     job_id: str
     pages_done: int

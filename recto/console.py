@@ -119,7 +119,8 @@ def page_progress(*, quiet: bool) -> "Iterator[Watch]":
         task = bar.add_task("indexing", total=0)
 
         def watch(step: Any) -> None:
-            name = step.document if len(step.document) <= 32 else f"{step.document[:31]}…"
+            name = step.document or "putting the index in order"
+            name = name if len(name) <= 32 else f"{name[:31]}…"
             bar.update(task, description=name, completed=step.pages_done, total=step.pages_total)
 
         yield watch

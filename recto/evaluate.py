@@ -3,7 +3,7 @@
 import importlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +14,9 @@ from recto.console import DONE, PARTLY, arm_names, err, library_directory, open_
 from recto.options import ArmsOption, EncoderOption, JsonOption, RerankerOption, RerankOption
 from recto.options import LibraryOption as StoredLibraryOption
 from recto.searching import rerank_depth
+
+if TYPE_CHECKING:
+    from library.results import Progress as Step
 
 DEPTH = 100
 """How many pages of each ranking are scored."""
@@ -75,7 +78,7 @@ def pages(
                 options=SearchOptions(k=DEPTH, rerank=rerank_depth(rerank), arms=arm_names(arms)),
                 bound=within_document,
                 allow_missing=allow_missing,
-                embedding=lambda step: bars.show("embedding pages", step.pages_done, step.pages_total),
+                embedding=bars.step,
                 asking=bars.tick,
             )
             chosen = {"encoder": encoder, "reranker": reranker}
@@ -123,7 +126,7 @@ def vidore(
                 settings={name: value for name, value in chosen.items() if value is not None},
                 library=library,
                 watch=served.Watch(
-                    embedding=lambda step: bars.show("embedding pages", step.pages_done, step.pages_total),
+                    embedding=bars.step,
                     asking=bars.tick,
                 ),
             )
@@ -211,6 +214,12 @@ class Bars:
     def show(self, name: str, done: int, total: int) -> None:
         """Set a bar."""
         self._bars.update(self._task(name, total), completed=done, total=total)
+
+    def step(self, progress: "Step") -> None:
+        """Say how far indexing is."""
+        self.show("embedding pages", progress.pages_done, progress.pages_total)
+        if not progress.document:
+            self.tick("putting the index in order")
 
     def tick(self, name: str) -> None:
         """Advance a bar whose length is not known."""

@@ -125,6 +125,11 @@ class Engine:
         self._store.remove(pages)
         self._upkeep.ask()
 
+    @property
+    def behind(self) -> bool:
+        """Whether the first stage lacks pages that are compared exactly meanwhile; closing a writer waits for it."""
+        return self._cache.behind
+
     def settle(self) -> None:
         """Wait until small segments are joined and the first stage holds what was added; for the writer."""
         self._upkeep.ask()

@@ -115,16 +115,18 @@ class FirstStageCache:
             StoreError: a page that would be taken in is damaged.
         """
         with self._mutex:
-            snapshot = self._store.snapshot
-            if int(snapshot.lengths.sum()) <= self._exact_rows:
+            snapshot, first = self._store.snapshot, self._first
+            if not self._wanting(snapshot, first):
                 return
-            first = self._first
             if first is None or self._outgrown(first, snapshot):
                 self._build(snapshot)
                 return
-            start = int(np.searchsorted(snapshot.uids, first.covered, side="right"))
-            if int(snapshot.lengths[start:].sum()) > self._exact_rows // NEW:
-                self._extend(first, snapshot, start)
+            self._extend(first, snapshot, _beyond(first, snapshot))
+
+    @property
+    def behind(self) -> bool:
+        """Whether `maintain` has pages to take in."""
+        return self._wanting(self._store.snapshot, self._first)
 
     def rebuild(self) -> None:
         """Build the first stage from the store, whatever is there."""
@@ -160,6 +162,13 @@ class FirstStageCache:
         alive = first.alive(snapshot.uids)
         self._alive = (snapshot, alive)
         return alive
+
+    def _wanting(self, snapshot: Snapshot, first: FirstStage | None) -> bool:
+        if int(snapshot.lengths.sum()) <= self._exact_rows:
+            return False
+        if first is None or self._outgrown(first, snapshot):
+            return True
+        return int(snapshot.lengths[_beyond(first, snapshot) :].sum()) > self._exact_rows // NEW
 
     def _outgrown(self, first: FirstStage, snapshot: Snapshot) -> bool:
         living = int(np.searchsorted(snapshot.uids, first.covered, side="right"))
@@ -197,6 +206,11 @@ class FirstStageCache:
         except FileNotFoundError:
             return None
         return (stat.st_mtime_ns, stat.st_ino)
+
+
+def _beyond(first: FirstStage, snapshot: Snapshot) -> int:
+    """The position of the first page that is newer than what is known."""
+    return int(np.searchsorted(snapshot.uids, first.covered, side="right"))
 
 
 def _rows(snapshot: Snapshot, at: int) -> Floats:

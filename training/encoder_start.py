@@ -15,7 +15,6 @@ from training.export import folded
 from training.sample import LETTER_CLASSES
 
 
-@torch.inference_mode(mode=False)
 @torch.no_grad()
 def begin(directory: Path, pages: Sequence[Tensor]) -> tuple[Shape, PageTower, WordTower]:
     """Both towers as training has them.
@@ -44,7 +43,7 @@ def begin(directory: Path, pages: Sequence[Tensor]) -> tuple[Shape, PageTower, W
                 raise TypeError(f"{name} is not folded")
             new.conv.weight.copy_(layer.conv.weight)
             new.norm.running_mean.copy_(mean)  # type: ignore[union-attr]  # it keeps statistics
-            new.norm.running_var.copy_(var)  # type: ignore[union-attr]
+            new.norm.running_var.copy_(var)  # type: ignore[union-attr]  # so too
             new.norm.weight.copy_((var + new.norm.eps).sqrt())
             new.norm.bias.copy_(bias + mean)
     word.table.weight.copy_(tensors["words.codes"].float() * tensors["words.scales"].float()[:, None])

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from backbone.device import place
 from backbone.transformer import quick
 from domain.model import ModelSettings
-from retrieve.builtin.network import PageTower, Shape, WordTower
+from retrieve.builtin.network import PageTower, Shape, WordTower, ink
 from training.crops import Crops, crops_of
 from training.encoder_config import EncoderConfig
 from training.encoder_start import begin
 from training.sample import LETTER_CLASSES
-from training.spotting import Losses, Spotter, Targets, ink, targets
+from training.spotting import Losses, Spotter, Targets, targets
 from training.texts import contexts, document_frequencies, invented, mutated, rarity
 
 STATISTICS = 48
@@ -70,8 +70,8 @@ class Trainer:
         if not config.start:
             return config.shape, PageTower(config.shape, LETTER_CLASSES), WordTower(config.shape)
         rng = random.Random(f"{config.seed} start")
-        drawn = [ink(self.crops.draw(rng, fresh=True).image)[None, None] for _ in range(STATISTICS)]
-        return begin(config.start, drawn)
+        drawn = [self.crops.draw(rng, fresh=True).image for _ in range(STATISTICS)]
+        return begin(config.start, [ink(torch.from_numpy(image))[None, None] for image in drawn])
 
     def batch(self, rng: random.Random, *, fresh: bool = False) -> tuple[Targets, list[str]]:
         """The pictures of a step, all newly drawn where `fresh`, and words to tell theirs from."""

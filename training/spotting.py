@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from domain import words
-from retrieve.builtin.network import STRIDE_PX, PageTower, WordTower
+from retrieve.builtin.network import STRIDE_PX, PageTower, WordTower, ink
 from training.sample import LETTER_CLASSES, Sample
 
 SMALLEST_PX, LARGEST_PX = 7.5, 30.0
@@ -45,14 +45,9 @@ class Targets:
         return replace(self, **moved)
 
 
-def ink(image: np.ndarray) -> Tensor:
-    """(h, w) uint8 gray to (h, w) float32 as the page tower wants it."""
-    return 0.5 - torch.from_numpy(image.astype(np.float32)) / 255
-
-
 def targets(samples: Sequence[Sample], rng: random.Random) -> Targets:
     """Lay the targets of pictures of one size over the feature map."""
-    pages = torch.stack([ink(sample.image) for sample in samples])[:, None]
+    pages = torch.stack([ink(torch.from_numpy(sample.image)) for sample in samples])[:, None]
     rows, columns = pages.shape[2] // STRIDE_PX, pages.shape[3] // STRIDE_PX
     centred = np.zeros((len(samples), rows, columns), np.float32)
     places, sizes, texts, letters = [], [], [], []
@@ -122,6 +117,7 @@ class Losses:
 
     naming: Tensor
     finding: Tensor
+    likeness: Tensor
     centring: Tensor
     extent: Tensor
     letters: Tensor
@@ -133,7 +129,7 @@ class Losses:
     def total(self) -> Tensor:
         """The weighted sum that is minimised."""
         return (
-            self.naming + 0.5 * self.finding + 2.0 * self.centring
+            self.naming + 0.5 * self.finding + 2.0 * self.likeness + 2.0 * self.centring
             + 0.2 * self.extent + 1.5 * self.letters + 0.3 * self.rarity
         )  # fmt: skip
 
@@ -161,8 +157,9 @@ class Spotter(nn.Module):
         naming, finding = _both_ways(scores, answer, len(distinct), rare)
         guess = places[at[:, 0], 1:, at[:, 1], at[:, 2]].float()
         spelled = self._spelled(strokes, target.letters)
+        unlike = (1 - (vectors * table[answer].detach()).sum(1)).mean()
         return Losses(
-            naming, finding, _centring(places[:, 0].float(), target.centred),
+            naming, finding, unlike, _centring(places[:, 0].float(), target.centred),
             functional.smooth_l1_loss(guess, target.sizes), functional.cross_entropy(spelled, target.letters[:, 3]),
             functional.smooth_l1_loss(looks, rare), float((scores.argmax(1) == answer).float().mean()),
             float((spelled.argmax(1) == target.letters[:, 3]).float().mean()),

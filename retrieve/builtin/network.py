@@ -71,6 +71,11 @@ class Strokes(nn.Module):
         self.norm = nn.Identity()
 
 
+def ink(gray: Tensor) -> Tensor:
+    """Gray values of uint8 as the page tower takes them: float32, ink positive on white paper."""
+    return 0.5 - gray.float() / 255
+
+
 class PageTower(nn.Module):
     """Reads a grayscale page: where its words are centred, how large they are, and a vector for each."""
 
@@ -111,8 +116,8 @@ class PageTower(nn.Module):
 
     def read(self, picture: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """A gray picture (h, w) of whole strides to word features (1, c, h/8, w/8) and places (1, 3, h/8, w/8)."""
-        values = 0.5 - torch.from_numpy(picture).to(self.device).float() / 255
-        _, features, places = self(values[None, None].contiguous(memory_format=torch.channels_last))
+        pages = ink(torch.from_numpy(picture).to(self.device))[None, None]
+        _, features, places = self(pages.contiguous(memory_format=torch.channels_last))
         return features, places
 
     def vectors(self, features: Tensor) -> tuple[Tensor, Tensor]:

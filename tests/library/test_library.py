@@ -11,6 +11,7 @@ from domain.page import Query, page_id
 from library.library import Library
 from library.options import SearchOptions
 from library.settings import Settings
+from retrieve.first_stage_cache import FirstStageCache
 from tests.pdfs import Sheet, write_pdf
 
 VISUAL = SearchOptions(arms=("visual",))
@@ -178,6 +179,20 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(library: Library, rainbow: 
     rest = list(library.process(job.id))
     assert [step.pages_done for step in rest] == [4, 5]
     assert library.job(job.id).status == "done"
+
+
+def test_the_last_step_says_that_the_index_is_put_in_order(
+    library: Library, rainbow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FirstStageCache, "maintain", lambda _: None)
+    job = library.accept([rainbow])
+    assert [step.document for step in library.process(job.id)] == ["rainbow.pdf"] * 3
+    monkeypatch.setattr(FirstStageCache, "behind", property(lambda _: True))
+    more = library.accept(
+        [write_pdf(rainbow.with_name("more.pdf"), [Sheet("red", "a report of the tile works")])]
+    )
+    assert [step.document for step in library.process(more.id)] == ["more.pdf", ""]
+    assert library.job(more.id).status == "done"
 
 
 def test_a_cancelled_job_stops_after_its_batch(library: Library, rainbow: Path) -> None:

@@ -255,8 +255,10 @@ def test_a_damaged_or_missing_first_stage_is_rebuilt_and_changes_no_ranking(fill
     reader = opened(filled, exact_rows=100)
     assert reader.search(ROWS[9], k=1) == before[:1]
     assert [one.lost for one in reader.verify(full=False)] == [0]
+    assert reader.behind
     writer = opened(filled, writable=True, exact_rows=100)
     writer.settle()
+    assert not writer.behind
     assert writer.verify(full=True) == ()
     assert writer.search(ROWS[9], k=5) == before
     shutil.rmtree(filled / "cache")

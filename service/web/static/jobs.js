@@ -11,6 +11,7 @@ for (const row of document.querySelectorAll("[data-job]")) {
     row.querySelector("[data-count]").textContent = `${done} of ${total} ${total === 1 ? "page" : "pages"}`;
     const now = row.querySelector("[data-now]");
     if (now && name) now.textContent = `· now ${name}, page ${page}`;
+    if (now && name === "") now.textContent = "· putting the index in order";
     const state = whole.querySelector("[data-state]");
     if (state && STATES.includes(status)) {
       const badge = document.createElement("span");
