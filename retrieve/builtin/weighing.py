@@ -20,10 +20,10 @@ class Weighing:
         rows: the most words that a page keeps; the floor comes on top.
     """
 
-    saturation: float = 1.6
+    saturation: float = 1.0
     length_share: float = 0.9
-    typical_words: float = 220.0
-    alike: float = 0.8
+    typical_words: float = 400.0
+    alike: float = 0.7
     rarity: float = 0.2
     rows: int = 511
 
