@@ -4,11 +4,13 @@ An enrichment pass: a page is searchable by sight first, and by these words late
 whoever wires the pass asks `missing` first and says what lacks.
 """
 
+import csv
+import io
+import os
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import Any
+import subprocess
+from collections.abc import Iterable, Mapping
 
-import pytesseract
 from PIL import Image
 
 from domain.errors import DocumentError, UsageError
@@ -45,33 +47,44 @@ def recognise(image: Image.Image, *, languages: str = "eng", timeout_s: float = 
     lacks = missing()
     if lacks:
         raise UsageError(lacks)
+    picture = io.BytesIO()
+    image.convert("RGB").save(picture, "PPM")
     try:
-        table = pytesseract.image_to_data(
-            image.convert("RGB"), lang=languages, timeout=timeout_s, output_type=pytesseract.Output.DICT
+        done = subprocess.run(
+            ["tesseract", "stdin", "stdout", "-l", languages, "tsv"],
+            input=picture.getvalue(),
+            capture_output=True,
+            check=False,
+            timeout=timeout_s,
+            # its threads double its work, and pages run side by side; in our own process this limit would make
+            # the products inside FAISS wait for ever for the threads that it denies
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
         )
-    except pytesseract.TesseractError as error:
-        if "language" in str(error):
-            raise UsageError(f"tesseract has no data for the language {languages!r}; install it") from error
-        raise DocumentError("crashed", f"tesseract broke on this page: {error}") from error
-    except RuntimeError as error:  # pytesseract's way of reporting a timeout
+    except subprocess.TimeoutExpired as error:
         raise DocumentError("timeout", f"tesseract needed more than {timeout_s:g} s for this page") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        if "language" in said:
+            raise UsageError(f"tesseract has no data for the language {languages!r}; install it")
+        raise DocumentError("crashed", f"tesseract broke on this page: {said or done.returncode}")
+    lines = io.StringIO(done.stdout.decode(errors="replace"), newline="\n")
+    table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     return words_of(table, width_px=image.width, height_px=image.height)
 
 
-def words_of(table: Mapping[str, Sequence[Any]], *, width_px: int, height_px: int) -> tuple[Word, ...]:
-    """Turn tesseract's columns into words with boxes in fractions of the page.
+def words_of(table: Iterable[Mapping[str, str]], *, width_px: int, height_px: int) -> tuple[Word, ...]:
+    """Turn tesseract's lines into words with boxes in fractions of the page.
 
     Args:
-        table: columns `text`, `conf` (percent, -1 for no word), `left`, `top`, `width`, `height` (px).
+        table: lines with `text`, `conf` (percent, -1 for no word), `left`, `top`, `width`, `height` (px).
         width_px: of the image that was read.
         height_px: of the image that was read.
     """
-    columns = (table[name] for name in ("text", "conf", "left", "top", "width", "height"))
-    return tuple(
-        Word(
-            text.strip(),
-            Box(left / width_px, top / height_px, (left + width) / width_px, (top + height) / height_px),
-        )
-        for text, confidence, left, top, width, height in zip(*columns, strict=True)
-        if text.strip() and float(confidence) >= MIN_CONFIDENCE
-    )
+    found = []
+    for line in table:
+        text = (line["text"] or "").strip()
+        if text and float(line["conf"]) >= MIN_CONFIDENCE:
+            left, top, width, height = (int(line[name]) for name in ("left", "top", "width", "height"))
+            box = Box(left / width_px, top / height_px, (left + width) / width_px, (top + height) / height_px)
+            found.append(Word(text, box))
+    return tuple(found)

@@ -1,7 +1,6 @@
 """The command line: one thin function a verb."""
 
 import logging
-import os
 from importlib.metadata import version
 from typing import Annotated
 
@@ -57,7 +56,4 @@ def start(
 
 def main() -> None:
     """Run the command line."""
-    os.environ.setdefault(
-        "OMP_THREAD_LIMIT", "1"
-    )  # tesseract's threads double its work; pages run side by side
     app()

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import faiss
+import torch
 
 from domain.errors import StoreError
 
 log = logging.getLogger(__name__)
+
+FREE = 1 << 16
+"""Threads that OpenMP may start where nothing limits them."""
 
 
 class Upkeep:
@@ -53,5 +57,12 @@ class Upkeep:
 
 
 def _leave_room() -> None:
-    """Let FAISS use half of the cores on this thread, so that searches keep the others."""
-    faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    """Let FAISS use half of the cores on this thread, so that searches keep the others.
+
+    Never more threads than OpenMP may start (`OMP_THREAD_LIMIT`): OpenBLAS inside FAISS shares a product among as many
+    as it was promised and waits for ever for those that do not come.
+    """
+    torch.get_num_threads()  # torch sets a thread's number when it is first used there, over what is set before
+    limit = os.environ.get("OMP_THREAD_LIMIT", "")
+    most = int(limit) if limit.isdecimal() else FREE
+    faiss.omp_set_num_threads(max(1, min((os.cpu_count() or 1) // 2, most)))

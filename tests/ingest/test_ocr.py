@@ -1,6 +1,8 @@
 """Reading words off page images with tesseract."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -45,6 +47,29 @@ def test_a_page_that_takes_too_long_is_given_up() -> None:
     assert caught.value.code == "timeout"
 
 
+def test_tesseract_alone_is_kept_to_one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = r"text\tconf\tleft\ttop\twidth\theight\n%s\t90\t0\t0\t9\t9\n"
+    program = tmp_path / "tesseract"
+    program.write_text(f"#!/bin/sh\ncat > /dev/null\nprintf '{said}' \"$OMP_THREAD_LIMIT\"\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("OMP_THREAD_LIMIT", raising=False)
+    assert [word.text for word in recognise(page("words"))] == ["1"]
+    assert "OMP_THREAD_LIMIT" not in os.environ
+
+
+def test_a_page_on_which_tesseract_breaks_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "tesseract"
+    program.write_text("#!/bin/sh\necho 'out of cheese' >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(DocumentError, match="out of cheese") as caught:
+        recognise(page("words"))
+    assert caught.value.code == "crashed"
+
+
 def test_a_machine_without_tesseract_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
@@ -55,14 +80,14 @@ def test_a_machine_without_tesseract_says_what_to_install(
 
 
 def test_specks_and_empty_cells_are_no_words() -> None:
-    table = {
-        "text": ["", "speck", " net ", "sales"],
-        "conf": [-1, 12.0, 95.5, 30],
-        "left": [0, 0, 10, 50],
-        "top": [0, 0, 20, 20],
-        "width": [100, 5, 30, 40],
-        "height": [200, 5, 10, 10],
-    }
+    names = ("text", "conf", "left", "top", "width", "height")
+    lines = [
+        ("", "-1", "0", "0", "100", "200"),
+        ("speck", "12.0", "0", "0", "5", "5"),
+        (" net ", "95.5", "10", "20", "30", "10"),
+        ("sales", "30", "50", "20", "40", "10"),
+    ]
+    table = [dict(zip(names, line, strict=True)) for line in lines]
     assert words_of(table, width_px=100, height_px=200) == (
         Word("net", Box(0.1, 0.1, 0.4, 0.15)),
         Word("sales", Box(0.5, 0.1, 0.9, 0.15)),

@@ -2,7 +2,10 @@
 
 import logging
 import multiprocessing
+import os
 import shutil
+import subprocess
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -335,3 +338,32 @@ def test_a_first_stage_that_cannot_be_built_is_warned_of_and_searches_stay_exact
     writer.rebuild()
     assert list((filled / "cache").glob("*.json"))
     writer.close()
+
+
+BUILDS = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from domain.page import page_id
+from retrieve.encoder import Vectors
+from retrieve.engine import Engine, EngineOptions
+from tests.retrieve.test_engine import MADE_BY
+
+torch.set_num_threads(2)  # as models leave it
+rows = np.random.default_rng(0).normal(size=(1000, 80, 128)).astype(np.float32)
+rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+options = EngineOptions(exact_rows=1000)
+engine = Engine.open(Path(sys.argv[1]), fingerprint=MADE_BY, dim=128, options=options, writable=True)
+engine.add([page_id("d", n + 1) for n in range(1000)], [Vectors(own) for own in rows])
+engine.settle()
+assert not engine.behind
+engine.close()
+"""
+
+
+def test_a_first_stage_is_built_where_openmp_may_start_one_thread_only(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_THREAD_LIMIT": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(
+        [sys.executable, "-c", BUILDS, str(tmp_path / "engine")], env=environment, check=True, timeout=120
+    )
