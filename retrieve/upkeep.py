@@ -12,9 +12,6 @@ from domain.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-FREE = 1 << 16
-"""Threads that OpenMP may start where nothing limits them."""
-
 
 class Upkeep:
     """Does one piece of work again and again, when asked to, one at a time."""
@@ -63,6 +60,5 @@ def _leave_room() -> None:
     as it was promised and waits for ever for those that do not come.
     """
     torch.get_num_threads()  # torch sets a thread's number when it is first used there, over what is set before
-    limit = os.environ.get("OMP_THREAD_LIMIT", "")
-    most = int(limit) if limit.isdecimal() else FREE
-    faiss.omp_set_num_threads(max(1, min((os.cpu_count() or 1) // 2, most)))
+    half, limit = (os.cpu_count() or 1) // 2, os.environ.get("OMP_THREAD_LIMIT", "")
+    faiss.omp_set_num_threads(max(1, min(half, int(limit)) if limit.isdecimal() else half))

@@ -42,10 +42,15 @@ def begin(directory: Path, pages: Sequence[Tensor]) -> tuple[Shape, PageTower, W
             if bias is None:
                 raise TypeError(f"{name} is not folded")
             new.conv.weight.copy_(layer.conv.weight)
-            new.norm.running_mean.copy_(mean)  # type: ignore[union-attr]  # it keeps statistics
-            new.norm.running_var.copy_(var)  # type: ignore[union-attr]  # so too
-            new.norm.weight.copy_((var + new.norm.eps).sqrt())
-            new.norm.bias.copy_(bias + mean)
+            new.norm.load_state_dict(
+                {
+                    "running_mean": mean,
+                    "running_var": var,
+                    "weight": (var + new.norm.eps).sqrt(),
+                    "bias": bias + mean,
+                    "num_batches_tracked": torch.tensor(0),
+                }
+            )
     word.table.weight.copy_(tensors["words.codes"].float() * tensors["words.scales"].float()[:, None])
     word.requires_grad_(requires_grad=False)
     return shape, page, word
