@@ -142,6 +142,7 @@ def test_results_are_walked_and_opened_by_keyboard(page: Page, site: str) -> Non
 def test_the_viewer_turns_zooms_and_shows_evidence_by_key(page: Page, site: str) -> None:
     page.goto(f"{site}/search?q=blue&rerank=off&collection=demo")
     page.locator(".hit h3 a").first.click()
+    page.wait_for_url(pattern(r"/pages/"))  # until it has loaded: keys are heard from then on
     expect(page.get_by_role("heading", name="Why this page")).to_be_visible()
     page.keyboard.press("+")
     expect(page.locator(".stage")).to_have_class(pattern("zoom-width"))
