@@ -151,7 +151,7 @@ class Engine:
         scorer = Scorer(query)
         if scorer.width != snapshot.manifest.dim:
             raise UsageError(f"the query has {scorer.width} dimensions, not {snapshot.manifest.dim}")
-        positions = _eligible(snapshot, within)
+        positions = snapshot.everything if within is None else snapshot.of(within)
         if k <= 0 or not len(positions):
             return ()
         wanted = max(self._options.candidates, 4 * k)
@@ -168,7 +168,7 @@ class Engine:
             StoreError: they are damaged.
         """
         snapshot = self._store.snapshot
-        at = snapshot.position.get(page)
+        at = snapshot.held({page}).get(page)
         if at is None:
             return None
         snapshot.check([at])
@@ -176,11 +176,11 @@ class Engine:
 
     def pages(self) -> AbstractSet[PageId]:
         """The pages held."""
-        return self._store.snapshot.position.keys()
+        return self._store.snapshot.pages
 
     def __len__(self) -> int:
         """How many pages it holds."""
-        return len(self._store.snapshot.names)
+        return len(self._store.snapshot)
 
     def refresh(self) -> bool:
         """Take up what another process committed; says whether anything changed."""
@@ -197,7 +197,8 @@ class Engine:
         """Forget damaged pages (`pages` then lacks them, embed them again) and build every cache anew."""
         self._upkeep.wait()
         self._store.drop_damaged()
-        self._cache.rebuild()
+        self._cache.discard()
+        self._upkeep.do()
 
     def compact(self) -> None:
         """Rewrite segments that hold removed pages: what was removed leaves the disk."""
@@ -208,7 +209,7 @@ class Engine:
         """Pages, vectors and bytes."""
         snapshot = self._store.snapshot
         return Sizes(
-            pages=len(snapshot.names),
+            pages=len(snapshot),
             vectors=int(snapshot.lengths.sum()),
             disk_bytes=sum(segment.bytes for segment in snapshot.segments) + self._cache.disk_bytes(),
             memory_bytes=snapshot.uids.nbytes + snapshot.places.nbytes + self._cache.memory_bytes(),
@@ -251,13 +252,6 @@ class Engine:
         return self._hot.scores(scorer, snapshot.uids[positions], snapshot.lengths[positions], read)
 
 
-def _eligible(snapshot: Snapshot, within: frozenset[str] | None) -> NDArray[np.int64]:
-    if within is None:
-        return snapshot.everything
-    found = [at for doc in within for at in snapshot.documents.get(doc, ())]
-    return np.array(sorted(found), dtype=np.int64)
-
-
 def _scored(snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64]) -> NDArray[np.float64]:
     where, lots, places = snapshot.places[positions], [], []
     for number, segment in enumerate(snapshot.segments):
@@ -276,5 +270,5 @@ def _best(
         # every page that ties with the last one stays until the one order has decided
         kept = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         positions, scores = positions[kept], scores[kept]
-    hits = (Hit(snapshot.names[at], float(score)) for at, score in zip(positions, scores, strict=True))
+    hits = (Hit(snapshot.name(at), float(score)) for at, score in zip(positions, scores, strict=True))
     return ranked(hits)[:k]

@@ -128,13 +128,12 @@ class FirstStageCache:
         """Whether `maintain` has pages to take in."""
         return self._wanting(self._store.snapshot, self._first)
 
-    def rebuild(self) -> None:
-        """Build the first stage from the store, whatever is there."""
+    def discard(self) -> None:
+        """Delete what is there; `maintain` builds it again from the store."""
         with self._mutex:
             self._first, self._stamp, self._seen = None, Stamp(self._pooled, 0), None
             for path in self.directory.glob("*"):
                 path.unlink()
-        self.maintain()
 
     def verify(self) -> tuple[Damage, ...]:
         """What is wrong with its files; nothing is lost with them."""
@@ -176,7 +175,7 @@ class FirstStageCache:
         return len(snapshot.uids) > GROWTH * max(first.trained, 1) or removed > STALE
 
     def _build(self, snapshot: Snapshot) -> None:
-        log.info("building the first stage over %d pages", len(snapshot.names))
+        log.info("building the first stage over %d pages", len(snapshot))
         first = FirstStage.fitted(
             snapshot.uids,
             lambda at: _rows(snapshot, at),

@@ -13,6 +13,7 @@ they are first read in this process, so that opening is quick and a flipped bit 
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from domain.errors import StoreError
-from domain.page import PageId
+from domain.page import PageId, document_of
 from retrieve.encoder import Floats, Vectors
 from retrieve.files import write_file
 from retrieve.maxsim import Kind, Stored, quantised, restored
@@ -120,6 +121,19 @@ class Segment:
         self._flags = np.frombuffer(table, dtype=np.uint8, count=pages, offset=at + 8 * pages)
         self.pages: tuple[PageId, ...] = tuple(table[at + 9 * pages :].decode().split("\n")) if pages else ()
         self._sound = np.zeros(pages, dtype=bool)
+
+    @cached_property
+    def ordinals(self) -> dict[PageId, int]:
+        """Where each page stands in the segment, removed ones too."""
+        return {page: ordinal for ordinal, page in enumerate(self.pages)}
+
+    @cached_property
+    def documents(self) -> dict[str, list[int]]:
+        """Where the pages of each document stand in the segment."""
+        found: dict[str, list[int]] = {}
+        for ordinal, page in enumerate(self.pages):
+            found.setdefault(document_of(page), []).append(ordinal)
+        return found
 
     def record(self, ordinal: int) -> PageRecord:
         """A page's vectors, as views of the mapped file; `damaged` tells whether they can be trusted."""

@@ -1,15 +1,17 @@
 """What a store held after one commit: readers keep it while others write."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import StoreError
-from domain.page import PageId, document_of
+from domain.page import PageId
 from retrieve.manifest import Manifest
 from retrieve.segment import PageRecord, Segment
 
@@ -33,9 +35,13 @@ class Damage:
 class Snapshot:
     """What a store held after one commit; it stays readable while others write.
 
+    Pages are told by their positions, oldest first. Names stay in the segments, which outlive commits: a commit to
+    a million pages costs what it adds and a few arrays.
+
     Attributes:
-        uids: (pages,) ascending; `places`: (pages, 2) segment and ordinal of each.
-        names: the page ids, in the same order.
+        uids: (pages,) ascending.
+        places: (pages, 2) segment and ordinal of each.
+        lengths: (pages,) how many vectors each has.
         damage: segments that could not be opened.
     """
 
@@ -43,42 +49,54 @@ class Snapshot:
     segments: tuple[Segment, ...]
     uids: NDArray[np.int64]
     places: NDArray[np.int64]
-    names: tuple[PageId, ...]
+    lengths: NDArray[np.int64]
     damage: tuple[Damage, ...]
+
+    def __len__(self) -> int:
+        """How many pages it holds."""
+        return len(self.uids)
 
     @cached_property
     def everything(self) -> NDArray[np.int64]:
-        """Every position of `names`."""
-        return np.arange(len(self.names))
+        """Every position."""
+        return np.arange(len(self))
 
     @cached_property
-    def position(self) -> dict[PageId, int]:
-        """Where each page stands in `names`."""
-        return {page: at for at, page in enumerate(self.names)}
+    def pages(self) -> frozenset[PageId]:
+        """Every page."""
+        return frozenset(map(self.name, range(len(self))))
 
-    @cached_property
-    def documents(self) -> dict[str, list[int]]:
-        """Where the pages of each document stand in `names`."""
-        found: dict[str, list[int]] = {}
-        for at, page in enumerate(self.names):
-            found.setdefault(document_of(page), []).append(at)
+    def name(self, at: int) -> PageId:
+        """The page at a position."""
+        number, ordinal = (int(one) for one in self.places[at])
+        return self.segments[number].pages[ordinal]
+
+    def held(self, pages: AbstractSet[PageId]) -> dict[PageId, int]:
+        """Those of these pages that it holds, and their positions."""
+        found: dict[PageId, int] = {}
+        for segment in self.segments:
+            mine = [(page, segment.ordinals[page]) for page in segment.ordinals.keys() & pages]
+            if mine:
+                at, alive = self._positions(segment, [ordinal for _, ordinal in mine])
+                found |= {mine[own][0]: int(at[own]) for own in np.flatnonzero(alive)}
         return found
 
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """How many vectors each page has, (pages,)."""
-        counts = np.zeros(len(self.names), dtype=np.int64)
-        for number, segment in enumerate(self.segments):
-            mine = self.places[:, 0] == number
-            counts[mine] = np.diff(segment.bounds)[self.places[mine, 1]]
-        return counts
+    def of(self, documents: AbstractSet[str]) -> NDArray[np.int64]:
+        """The positions of these documents' pages, ascending."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for segment in self.segments:
+            mine = [segment.documents[doc] for doc in segment.documents.keys() & documents]
+            if mine:
+                at, alive = self._positions(segment, list(chain.from_iterable(mine)))
+                found.append(at[alive])
+        return np.sort(np.concatenate(found))
 
     def rows(self, positions: NDArray[np.int64]) -> int:
         """How many vectors these pages have together."""
         return int((self.lengths if positions is self.everything else self.lengths[positions]).sum())
 
     def record(self, at: int) -> PageRecord:
-        """The vectors of the page at a position of `names`."""
+        """The vectors of the page at a position."""
         place = self.places[at]
         return self.segments[int(place[0])].record(int(place[1]))
 
@@ -100,6 +118,16 @@ class Snapshot:
                 "run `recto verify --repair`"
             )
 
+    def _positions(
+        self, segment: Segment, ordinals: Sequence[int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where pages of a segment stand here, and which of them are here at all: others were removed."""
+        uids = segment.uids[ordinals]
+        at = np.searchsorted(self.uids, uids)
+        alive = at < len(self)
+        alive[alive] = self.uids[at[alive]] == uids[alive]
+        return at, alive
+
 
 def by_name(snapshot: Snapshot) -> dict[str, Segment]:
     """The open segments by the names of their files."""
@@ -110,8 +138,8 @@ def loaded(directory: Path, manifest: Manifest, known: Mapping[str, Segment]) ->
     """Open the segments of a manifest; those of `known` are open already. Damaged ones are listed, not raised."""
     segments: list[Segment] = []
     damage: list[Damage] = []
-    uids: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    places: list[NDArray[np.int64]] = [np.zeros((0, 2), dtype=np.int64)]
+    none = np.zeros(0, dtype=np.int64)
+    uids, numbers, ordinals, lengths = [none], [none], [none], [none]
     for entry in manifest.segments:
         try:
             segment = known.get(entry.name) or Segment(
@@ -123,9 +151,12 @@ def loaded(directory: Path, manifest: Manifest, known: Mapping[str, Segment]) ->
             continue
         alive = np.flatnonzero(~entry.removed)
         uids.append(segment.uids[alive])
-        places.append(np.stack([np.full_like(alive, len(segments)), alive], axis=1))
+        numbers.append(np.full_like(alive, len(segments)))
+        ordinals.append(alive)
+        lengths.append(np.diff(segment.bounds)[alive])
         segments.append(segment)
-    numbers, where = np.concatenate(uids), np.concatenate(places)
-    order = np.argsort(numbers, kind="stable")
-    names = tuple(segments[s].pages[o] for s, o in where[order].tolist())
-    return Snapshot(manifest, tuple(segments), numbers[order], where[order], names, tuple(damage))
+    unsorted = np.concatenate(uids)
+    order = np.argsort(unsorted, kind="stable")
+    places = np.stack([np.concatenate(numbers), np.concatenate(ordinals)], axis=1)
+    counts = np.concatenate(lengths)[order]
+    return Snapshot(manifest, tuple(segments), unsorted[order], places[order], counts, tuple(damage))

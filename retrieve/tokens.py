@@ -67,9 +67,10 @@ class TokenStore:
         """
         with self._mutex:
             self._writing()
-            if not any(record is not None or page in self.snapshot.position for page, record in records):
+            held = self.snapshot.held({page for page, _ in records})
+            if not held and all(record is None for _, record in records):
                 return
-            manifest = self._without({page for page, _ in records})
+            manifest = self._without(list(held.values()))
             kept = [
                 replace(record, uid=manifest.next_uid + number)
                 for number, record in enumerate(record for _, record in records if record is not None)
@@ -176,20 +177,19 @@ class TokenStore:
         if not self.writable:
             raise StoreError(f"{self.directory} was opened for reading")
 
-    def _without(self, pages: set[PageId]) -> Manifest:
+    def _without(self, positions: Sequence[int]) -> Manifest:
         snapshot = self.snapshot
-        places = [snapshot.places[at] for page in pages if (at := snapshot.position.get(page)) is not None]
-        entries = {segment.path.name: number for number, segment in enumerate(snapshot.segments)}
-        changed = []
+        places = snapshot.places[positions]
+        changed = {
+            snapshot.segments[number].path.name: places[places[:, 0] == number, 1]
+            for number in np.unique(places[:, 0]).tolist()
+        }
+        segments = []
         for entry in snapshot.manifest.segments:
-            mine = [int(place[1]) for place in places if place[0] == entries.get(entry.name)]
-            if mine:
-                removed = entry.removed
-                removed[mine] = True
-                changed.append(entry.removing(removed))
-            else:
-                changed.append(entry)
-        return replace(snapshot.manifest, segments=tuple(changed))
+            removed = entry.removed
+            removed[changed.get(entry.name, [])] = True
+            segments.append(entry.removing(removed) if entry.name in changed else entry)
+        return replace(snapshot.manifest, segments=tuple(segments))
 
     def _appended(self, manifest: Manifest, records: Sequence[PageRecord]) -> Manifest:
         entry = self._written(records)

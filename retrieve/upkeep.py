@@ -28,6 +28,14 @@ class Upkeep:
         if sum(not one.done() for one in self._asked) < 2:
             self._asked.append(self._pool.submit(self._try))
 
+    def do(self) -> None:
+        """Have the work done now, after what was asked for.
+
+        Raises:
+            Exception: what the work raised, trouble with files too.
+        """
+        self._pool.submit(self._work).result()
+
     def wait(self) -> None:
         """Wait until what was asked for is done.
 

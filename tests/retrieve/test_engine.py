@@ -217,7 +217,7 @@ def test_pages_may_be_added_and_removed_while_segments_are_joined(tmp_path: Path
     store = TokenStore(tmp_path, fingerprint=MADE_BY, dim=DIM, writable=True)
     for page, rows in zip(PAGES[:20], ROWS, strict=False):
         store.add([(page, PageRecord.of(page, 0, rows, "int8"))])
-    before, write = set(store.snapshot.names), tokens.write_segment
+    before, write = set(store.snapshot.pages), tokens.write_segment
 
     def interrupted(path: Path, records: list[PageRecord], *, dim: int, kind: Kind) -> None:
         write(path, records, dim=dim, kind=kind)
@@ -229,12 +229,12 @@ def test_pages_may_be_added_and_removed_while_segments_are_joined(tmp_path: Path
     tokens.write_segment = interrupted
     store.merge()
     assert tokens.write_segment is write
-    assert set(store.snapshot.names) == before
+    assert set(store.snapshot.pages) == before
     assert len(segments(tmp_path)) < 20
     assert store.verify() == ()
     store.close()
     again = TokenStore(tmp_path, fingerprint=MADE_BY, dim=DIM, writable=True)
-    assert set(again.snapshot.names) == before
+    assert set(again.snapshot.pages) == before
     again.close()
 
 
@@ -357,6 +357,8 @@ options = EngineOptions(exact_rows=1000)
 engine = Engine.open(Path(sys.argv[1]), fingerprint=MADE_BY, dim=128, options=options, writable=True)
 engine.add([page_id("d", n + 1) for n in range(1000)], [Vectors(own) for own in rows])
 engine.settle()
+assert not engine.behind
+engine.rebuild()
 assert not engine.behind
 engine.close()
 """
