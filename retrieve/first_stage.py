@@ -16,12 +16,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieve.cells import as_cells, merge_cells
 from retrieve.crew import search_shared
 from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import GpuCells
 from retrieve.maxsim import Lot, Quantised, Scorer, quantised, stacked
-from retrieve.merging import merge_cells
 from retrieve.pages_on_device import PagesOnDevice
 from retrieve.pooling import pooled
 
@@ -99,7 +99,12 @@ class Alive:
 
 
 class FirstStage:
-    """Pages as pooled vectors in one FAISS index of cells, on the processor or on GPUs."""
+    """Pages as pooled vectors in one FAISS index of cells, on the processor or on GPUs.
+
+    Attributes:
+        template: the cells, trained and empty.
+        index: the cells with every vector taken.
+    """
 
     def __init__(self, cells: faiss.IndexIVF, *, count: int, trained: int) -> None:
         """Start empty.
@@ -110,8 +115,8 @@ class FirstStage:
             trained: how many pages there were when the cells were trained.
         """
         self.count, self.trained = count, trained
-        self._template = cells
-        self._index = as_cells(faiss.clone_index(cells))
+        self.template = cells
+        self.index = as_cells(faiss.clone_index(cells))
         self._gpu = GpuCells.of(cells)
         self.room: Room = no_room
         self._mutex = threading.Lock()  # FAISS does not search while it adds
@@ -152,15 +157,15 @@ class FirstStage:
         return self._view.pages
 
     @property
-    def cells(self) -> int:
-        """In how many cells the vectors lie."""
-        return int(self._template.nlist)
+    def parts(self) -> tuple[Part, ...]:
+        """What was taken, oldest pages first; their indexes are used up."""
+        return self._view.parts
 
     def part(self, uids: Uids, read: Read) -> Part:
         """Pool pages and sort them into the cells; nothing changes until they are taken."""
         lengths: list[int] = []
         pieces: list[Quantised] = []
-        index = as_cells(faiss.clone_index(self._template))
+        index = as_cells(faiss.clone_index(self.template))
         for start in range(0, len(uids), BATCH):
             some = range(start, min(start + BATCH, len(uids)))
             rows = [pooled(read(at), self.count) for at in some]
@@ -176,10 +181,10 @@ class FirstStage:
         """Make pages findable, newer than all that are there; the part's own index must not be used any more."""
         view = self._view
         with self._mutex:
-            if self._index.ntotal:
-                merge_cells(self._index, part.index)
+            if self.index.ntotal:
+                merge_cells(self.index, part.index)
             else:
-                self._index = part.index
+                self.index = part.index
             if self._gpu is not None:
                 self._gpu.add(part.rows.rows, part.table.owners)
             self._view = _View(
@@ -187,6 +192,11 @@ class FirstStage:
                 (*view.parts, part),
                 np.append(view.firsts, len(view.pages)),
             )
+
+    def join(self, table: PageTable, rows: Quantised) -> None:
+        """Hold as one part what is held in several: the same pages and vectors."""
+        view = self._view
+        self._view = _View(view.pages, (Part(self.index, table, rows),), np.zeros(1, dtype=np.int64))
 
     def alive(self, living: Uids) -> Alive:
         """Which pages are among these uids, ascending; those not known are passed over."""
@@ -236,7 +246,7 @@ class FirstStage:
             if settled(query, scores, totals, wanted=wanted):
                 keep = min(wanted * WIDER, len(totals))
                 return np.asarray(places[totals >= np.partition(totals, -keep)[-keep]])
-            if depth >= self._index.ntotal and probes >= self.cells:
+            if depth >= self.index.ntotal and probes >= self.template.nlist:
                 return np.flatnonzero(mask)  # FAISS cannot tell so many vectors apart
             depth, probes = depth * 4, probes * 4
 
@@ -265,29 +275,18 @@ class FirstStage:
     def bytes(self) -> int:
         """About how much memory the index takes, the mapped vectors in bytes included."""
         rows = sum(len(part.rows.scales) for part in self._view.parts)
-        own = int(self._index.code_size) + 8 + int(self._index.d) + 4
+        own = int(self.index.code_size) + 8 + int(self.index.d) + 4
         return rows * own + len(self._view.pages) * 32
 
     def _search(
         self, rows: Floats, *, depth: int, probes: int, selector: faiss.IDSelector | None
     ) -> tuple[Floats, Uids]:
-        probes = min(probes, self.cells)
+        probes = min(probes, int(self.template.nlist))
         with self._mutex:
             if self._gpu is not None and selector is None and self._gpu.takes(depth, probes):
                 return self._gpu.search(rows, depth=depth, probes=probes)
             options = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
-            return search_shared(self._index, rows, min(depth, int(self._index.ntotal)), options)
-
-
-def as_cells(index: faiss.Index) -> faiss.IndexIVF:
-    """An index whose kind FAISS forgot to say.
-
-    Raises:
-        ValueError: it has no cells.
-    """
-    if not isinstance(index, faiss.IndexIVF):
-        raise ValueError(f"an index of cells was expected, not {type(index).__name__}")
-    return index
+            return search_shared(self.index, rows, min(depth, int(self.index.ntotal)), options)
 
 
 def _selector(uids: Uids) -> faiss.IDSelector:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from retrieve.first_stage_files import (
     read_part,
     read_stamp,
     take_more,
+    write_cells,
     write_part,
     write_stamp,
 )
@@ -62,7 +62,7 @@ class FirstStageCache:
         self._exact_rows = exact_rows
         self._room = room
         self._mutex = threading.Lock()
-        self._stamp = Stamp(pooled, 0)
+        self._stamp: Stamp | None = None
         self._seen: tuple[int, int] | None = None
         self._first: FirstStage | None = None
         self._alive: tuple[Snapshot, Alive] | None = None
@@ -94,7 +94,8 @@ class FirstStageCache:
             return
         dim = self._store.snapshot.manifest.dim
         try:
-            stamp, known = read_stamp(self.directory, count=self._pooled), self._stamp.parts
+            stamp = read_stamp(self.directory, count=self._pooled)
+            known = self._stamp.parts if self._stamp else ()
             if self._first and known and known == stamp.parts[: len(known)]:
                 take_more(self._first, self.directory, stamp.parts[len(known) :], dim=dim)
             else:
@@ -103,7 +104,7 @@ class FirstStageCache:
             self._stamp = stamp
         except StoreError as error:
             log.warning("%s; searches are exact until it is built again", error)
-            self._first, self._stamp = None, Stamp(self._pooled, 0)
+            self._first = self._stamp = None
         self._seen = seen
 
     def maintain(self) -> None:
@@ -118,10 +119,10 @@ class FirstStageCache:
             snapshot, first = self._store.snapshot, self._first
             if not self._wanting(snapshot, first):
                 return
-            if first is None or self._outgrown(first, snapshot):
+            if first is None or self._stamp is None or self._outgrown(first, snapshot):
                 self._build(snapshot)
                 return
-            self._extend(first, snapshot, _beyond(first, snapshot))
+            self._extend(first, self._stamp, snapshot, _beyond(first, snapshot))
 
     @property
     def behind(self) -> bool:
@@ -131,7 +132,7 @@ class FirstStageCache:
     def discard(self) -> None:
         """Delete what is there; `maintain` builds it again from the store."""
         with self._mutex:
-            self._first, self._stamp, self._seen = None, Stamp(self._pooled, 0), None
+            self._first = self._stamp = self._seen = None
             for path in self.directory.glob("*"):
                 path.unlink()
 
@@ -184,18 +185,19 @@ class FirstStageCache:
             rows=int(np.minimum(snapshot.lengths, self._pooled).sum()),
         )
         first.room = self._room
-        self._stamp = Stamp(self._pooled, first.trained, self._stamp.next_part)
-        self._extend(first, snapshot, 0)
+        number = self._stamp.next_part if self._stamp else 1
+        cells = write_cells(self.directory, first.template, number)
+        self._extend(first, Stamp(self._pooled, first.trained, cells, number + 1), snapshot, 0)
 
-    def _extend(self, first: FirstStage, snapshot: Snapshot, start: int) -> None:
-        stamp, dim = self._stamp, snapshot.manifest.dim
+    def _extend(self, first: FirstStage, stamp: Stamp, snapshot: Snapshot, start: int) -> None:
+        dim = snapshot.manifest.dim
         for begin in range(start, len(snapshot.uids), CHUNK):
             uids = snapshot.uids[begin : begin + CHUNK]
             part = first.part(uids, lambda at, begin=begin: _rows(snapshot, begin + at))  # type: ignore[misc]  # binds begin
-            entry = write_part(self.directory, [part], stamp.next_part)
+            entry = write_part(self.directory, [part], part.index, stamp.next_part)
             first.take(read_part(self.directory, entry, dim))
-            stamp = replace(stamp, parts=(*stamp.parts, entry), next_part=stamp.next_part + 1)
-        stamp = joined(self.directory, stamp, dim=dim)
+            stamp = stamp.adding(entry)
+        stamp = joined(first, self.directory, stamp, dim=dim)
         write_stamp(self.directory, stamp)
         self._first, self._stamp, self._seen = first, stamp, self._stamped()
 

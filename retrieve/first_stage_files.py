@@ -1,30 +1,38 @@
 """The first stage on disk: parts that are written once and never changed, and a stamp that names them.
 
-A part is one file: scales (float32), codes (uint8), uids and bounds (int64), then the cells' codes as FAISS
-writes them. Adding pages writes a new part and the stamp; small parts are joined by and by.
+The cells are one file: a trained, empty index as FAISS writes it. A part is another: scales (float32), codes (uint8),
+uids and bounds (int64), then the filled cells. Adding pages writes a new part and the stamp; small parts are joined by
+and by, and all of them when too much lies outside the first. Files are written and read piece by piece: at a million
+pages one holds 13 GB.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.errors import StoreError
+from retrieve.cells import as_cells, merge_cells
 from retrieve.files import file_checksum, sealed, unsealed, write_file
-from retrieve.first_stage import FirstStage, Part, as_cells
+from retrieve.first_stage import FirstStage, Part
 from retrieve.gathering import PageTable
 from retrieve.maxsim import Quantised
-from retrieve.merging import merge_cells
 
-VERSION = 2
+VERSION = 3
 STAMP = "first-stage.json"
-TIERS = ((8192, 8), (131_072, 4))
-"""Below so many pages a part is small, and so many small ones may follow one another before they become one.
+SMALL = 8192
+"""Below so many pages a part is small."""
+FEW = 8
+"""So many small parts may follow one another before they become one."""
+LOOSE = 0.25
+"""The share of pages outside the first part from which on all parts become one.
 
 Opening keeps the first part's cells as they are and sorts the others' into them, at 40,000 pages a second of a core.
 """
@@ -43,39 +51,64 @@ class PartEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CellsEntry:
+    """The cells in the stamp."""
+
+    name: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """What counts of the files of a first stage.
 
     Attributes:
         count: the largest number of vectors kept of a page.
         trained: how many pages there were when the cells were trained.
+        cells: the trained cells.
         next_part: what the next part is numbered.
         parts: oldest pages first; any other file is left over.
     """
 
     count: int
     trained: int
+    cells: CellsEntry
     next_part: int = 1
     parts: tuple[PartEntry, ...] = ()
 
+    def adding(self, entry: PartEntry, *, instead_of: int = 0) -> "Stamp":
+        """With a part behind the others, or in place of the last few."""
+        kept = self.parts[: len(self.parts) - instead_of]
+        return replace(self, next_part=self.next_part + 1, parts=(*kept, entry))
 
-def write_part(directory: Path, parts: Sequence[Part], number: int) -> PartEntry:
+
+def write_cells(directory: Path, cells: faiss.IndexIVF, number: int) -> CellsEntry:
+    """Write trained, empty cells, durably; they do not count until a stamp names them."""
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{number:08d}.cells"
+    write_file(path, lambda file: _write_index(cells, file))
+    return CellsEntry(path.name, file_checksum(path))
+
+
+def write_part(directory: Path, parts: Sequence[Part], index: faiss.IndexIVF, number: int) -> PartEntry:
     """Write parts that follow one another as one, durably; it does not count until a stamp names it.
 
-    The first one's index takes in the others', which are empty afterwards. Memory stays flat where parts are mapped.
+    Args:
+        directory: where the first stage lies.
+        parts: their tables and vectors in bytes; memory stays flat where these are mapped.
+        index: the vectors of all of them in cells.
+        number: what the new part is numbered.
     """
-    directory.mkdir(exist_ok=True)
     path = directory / f"{number:08d}.part"
-    table, index = parts[0].table, parts[0].index
+    table = parts[0].table
     for part in parts[1:]:
-        merge_cells(index, part.index)
-        table = table.extended(part.table.pages, np.diff(part.table.bounds).tolist())
+        table = table.extended(part.table.pages, np.diff(part.table.bounds))
 
     def write(file: BinaryIO) -> None:
         arrays = (*(part.rows.scales for part in parts), *(part.rows.codes for part in parts))
         for array in (*arrays, table.pages, table.bounds):
             file.write(np.ascontiguousarray(array).data)
-        file.write(faiss.serialize_index(index).data)
+        _write_index(index, file)
 
     write_file(path, write)
     return PartEntry(path.name, len(table.pages), int(table.bounds[-1]), file_checksum(path))
@@ -89,19 +122,11 @@ def read_part(directory: Path, entry: PartEntry, dim: int) -> Part:
         OSError: it is missing.
     """
     path = directory / entry.name
-    # FAISS reads a damaged file without complaint: the checksum comes first
-    if file_checksum(path) != entry.checksum:
-        raise StoreError(f"{path} is damaged")
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    codes, uids = entry.rows * 4, entry.rows * (4 + dim)
-    bounds = uids + entry.pages * 8
-    end = bounds + (entry.pages + 1) * 8
-    table = PageTable(
-        np.frombuffer(data[uids:bounds].tobytes(), np.int64),
-        np.frombuffer(data[bounds:end].tobytes(), np.int64),
-    )
-    rows = Quantised(data[codes:uids].reshape(entry.rows, dim), data[:codes].view(np.float32))
-    index = as_cells(faiss.deserialize_index(np.array(data[end:])))
+    _check(path, entry.checksum)
+    table, rows, end = _mapped(path, entry, dim)
+    with path.open("rb") as file:
+        file.seek(end)
+        index = _read_index(file)
     if index.d != dim or index.ntotal != entry.rows or table.bounds[-1] != entry.rows:
         raise StoreError(f"{path} belongs to other vectors")
     return Part(index, table, rows)
@@ -111,7 +136,7 @@ def write_stamp(directory: Path, stamp: Stamp) -> None:
     """Let these parts count, and delete all others; readers that map them keep them."""
     fields = {"version": VERSION, **asdict(stamp)}
     write_file(directory / STAMP, lambda file: file.write(sealed(fields)))
-    named = {STAMP, *(entry.name for entry in stamp.parts)}
+    named = {STAMP, stamp.cells.name, *(entry.name for entry in stamp.parts)}
     for path in directory.iterdir():
         if path.name not in named:
             path.unlink(missing_ok=True)
@@ -127,6 +152,7 @@ def read_stamp(directory: Path, *, count: int) -> Stamp:
         fields = unsealed((directory / STAMP).read_bytes())
         if fields.pop("version") != VERSION or fields["count"] != count:
             raise StoreError(f"the first stage in {directory} was made with other options")
+        fields["cells"] = CellsEntry(**fields["cells"])
         fields["parts"] = tuple(PartEntry(**entry) for entry in fields["parts"])
         return Stamp(**fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -134,20 +160,20 @@ def read_stamp(directory: Path, *, count: int) -> Stamp:
 
 
 def load(directory: Path, stamp: Stamp, *, dim: int) -> FirstStage:
-    """Read every part.
+    """Read the cells and every part.
 
     Raises:
-        StoreError: a part is missing or damaged, or there is none.
+        StoreError: a file is missing or damaged.
     """
-    first: FirstStage | None = None
-    for part in _read_ahead(directory, stamp.parts, dim):
-        if first is None:
-            cells = as_cells(faiss.clone_index(part.index))
-            cells.reset()
-            first = FirstStage(cells, count=stamp.count, trained=stamp.trained)
-        first.take(part)
-    if first is None:
-        raise StoreError(f"the first stage in {directory} has no parts")
+    path = directory / stamp.cells.name
+    try:
+        _check(path, stamp.cells.checksum)
+        with path.open("rb") as file:
+            cells = _read_index(file)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    first = FirstStage(cells, count=stamp.count, trained=stamp.trained)
+    take_more(first, directory, stamp.parts, dim=dim)
     return first
 
 
@@ -161,21 +187,27 @@ def take_more(first: FirstStage, directory: Path, entries: Sequence[PartEntry], 
         first.take(part)
 
 
-def joined(directory: Path, stamp: Stamp, *, dim: int) -> Stamp:
-    """Write small parts anew as one, where many follow one another at the end; the same stamp otherwise.
+def joined(first: FirstStage, directory: Path, stamp: Stamp, *, dim: int) -> Stamp:
+    """Write parts anew as one: all of them where many pages lie outside the first, or the many small ones at the end.
+
+    All of them are written from what `first` holds, which maps the new file from then on.
 
     Raises:
         StoreError: a part is missing or damaged.
     """
-    for pages, most in TIERS:
-        start = len(stamp.parts)
-        while start and stamp.parts[start - 1].pages < pages:
-            start -= 1
-        if len(stamp.parts) - start > most:
-            parts = list(_read_ahead(directory, stamp.parts[start:], dim))
-            entry = write_part(directory, parts, stamp.next_part)
-            stamp = Stamp(stamp.count, stamp.trained, stamp.next_part + 1, (*stamp.parts[:start], entry))
-    return stamp
+    pages = [entry.pages for entry in stamp.parts]
+    if sum(pages[1:]) > LOOSE * sum(pages):
+        entry = write_part(directory, first.parts, first.index, stamp.next_part)
+        table, rows, _ = _mapped(directory / entry.name, entry, dim)
+        first.join(table, rows)
+        return stamp.adding(entry, instead_of=len(pages))
+    small = len(list(takewhile(lambda count: count < SMALL, reversed(pages))))
+    if small <= FEW:
+        return stamp
+    parts = list(_read_ahead(directory, stamp.parts[-small:], dim))
+    for part in parts[1:]:
+        merge_cells(parts[0].index, part.index)
+    return stamp.adding(write_part(directory, parts, parts[0].index, stamp.next_part), instead_of=small)
 
 
 def _read_ahead(directory: Path, entries: Sequence[PartEntry], dim: int) -> Iterator[Part]:
@@ -187,6 +219,34 @@ def _read_ahead(directory: Path, entries: Sequence[PartEntry], dim: int) -> Iter
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _write_index(index: faiss.IndexIVF, file: BinaryIO) -> None:
+    faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]  # faiss's types lack it
+
+
+def _read_index(file: BinaryIO) -> faiss.IndexIVF:
+    return as_cells(faiss.read_index(faiss.PyCallbackIOReader(file.read)))  # type: ignore[attr-defined]  # faiss's types lack it
+
+
+def _check(path: Path, checksum: str) -> None:
+    # FAISS reads a damaged file without complaint: the checksum comes first
+    if file_checksum(path) != checksum:
+        raise StoreError(f"{path} is damaged")
+
+
+def _mapped(path: Path, entry: PartEntry, dim: int) -> tuple[PageTable, Quantised, int]:
+    """A part's table, its vectors in bytes, mapped, and where its cells begin."""
+    data: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+    codes, uids = entry.rows * 4, entry.rows * (4 + dim)
+    bounds = uids + entry.pages * 8
+    end = bounds + (entry.pages + 1) * 8
+    table = PageTable(
+        np.frombuffer(data[uids:bounds].tobytes(), np.int64),
+        np.frombuffer(data[bounds:end].tobytes(), np.int64),
+    )
+    rows = Quantised(data[codes:uids].reshape(entry.rows, dim), data[:codes].view(np.float32))
+    return table, rows, end
 
 
 def _sound(directory: Path, entry: PartEntry, dim: int) -> Part:

@@ -35,7 +35,7 @@ class PageTable:
         """(rows,) the page of each vector."""
         return np.repeat(self.pages, np.diff(self.bounds))
 
-    def extended(self, pages: Uids, lengths: Sequence[int]) -> "PageTable":
+    def extended(self, pages: Uids, lengths: Sequence[int] | Uids) -> "PageTable":
         """With more pages behind."""
         ends = self.bounds[-1] + np.cumsum(lengths, dtype=np.int64)
         return PageTable(np.concatenate([self.pages, pages]), np.concatenate([self.bounds, ends]))

@@ -1,5 +1,6 @@
 """FAISS, then pooled vectors: few of the best pages are missed, and no filter is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +107,12 @@ def test_equal_pages_are_all_found_when_they_tie() -> None:
 
 
 def saved(first: FirstStage, pages: np.ndarray, folder: Path, steps: list[int]) -> files.Stamp:
-    stamp, start = files.Stamp(first.count, first.trained), 0
+    """The files of `first`, which takes what it reads from them."""
+    stamp, start = files.Stamp(first.count, first.trained, files.write_cells(folder, first.template, 1), 2), 0
     for end in steps:
         part = first.part(UIDS[start:end], lambda at, start=start: pages[start + at])
-        entry = files.write_part(folder, [part], stamp.next_part)
-        stamp = files.Stamp(stamp.count, stamp.trained, stamp.next_part + 1, (*stamp.parts, entry))
+        stamp = stamp.adding(files.write_part(folder, [part], part.index, stamp.next_part))
+        first.take(files.read_part(folder, stamp.parts[-1], DIM))
         start = end
     files.write_stamp(folder, stamp)
     return stamp
@@ -141,34 +143,41 @@ def test_what_was_saved_is_loaded_and_damage_is_refused(pages: np.ndarray, tmp_p
 def test_many_small_parts_become_one_and_nothing_else_is_written_anew(
     pages: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "TIERS", ((200, 8), (PAGES, 5)))
+    monkeypatch.setattr(files, "SMALL", 100)
     first = trained(pages, UIDS)
-    stamp = saved(first, pages, tmp_path, [200, *range(230, PAGES, 30), PAGES])
-    few = files.Stamp(stamp.count, stamp.trained, stamp.next_part, stamp.parts[:5])
-    assert files.joined(tmp_path, few, dim=DIM) == few
-    after = files.joined(tmp_path, stamp, dim=DIM)
+    stamp = saved(first, pages, tmp_path, [400, *range(410, PAGES, 10), PAGES])
+    few = replace(stamp, parts=stamp.parts[:9])
+    assert files.joined(first, tmp_path, few, dim=DIM) == few
+    after = files.joined(first, tmp_path, stamp, dim=DIM)
     assert after.parts[0] == stamp.parts[0]
-    assert [entry.pages for entry in after.parts] == [200, 300]
+    assert [entry.pages for entry in after.parts] == [400, 100]
     asked = query(pages, 5)
     before = found(files.load(tmp_path, stamp, dim=DIM), asked, wanted=30)
     files.write_stamp(tmp_path, after)
     assert found(files.load(tmp_path, after, dim=DIM), asked, wanted=30) == before
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_parts_that_were_joined_are_joined_again_when_there_are_many(
-    pages: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "TIERS", ((50, 2), (PAGES, 2)))
-    first = trained(pages, UIDS)
-    stamp = saved(first, pages, tmp_path, [100, 200, 240, 280, 320, PAGES])
-    early = files.Stamp(stamp.count, stamp.trained, stamp.next_part, stamp.parts[:4])
-    assert [entry.pages for entry in files.joined(tmp_path, early, dim=DIM).parts] == [280]
-    before = found(files.load(tmp_path, stamp, dim=DIM), query(pages, 5), wanted=30)
-    after = files.joined(tmp_path, stamp, dim=DIM)
-    assert [entry.pages for entry in after.parts] == [PAGES]
-    assert after.parts[0].rows == sum(entry.rows for entry in stamp.parts)
-    assert found(files.load(tmp_path, after, dim=DIM), query(pages, 5), wanted=30) == before
+def test_all_parts_become_one_when_much_lies_outside_the_first(pages: np.ndarray, tmp_path: Path) -> None:
+    first, asked = trained(pages, UIDS), query(pages, 5)
+    stamp = saved(first, pages, tmp_path, [300, 400, PAGES])
+    few = replace(stamp, parts=stamp.parts[:2])
+    assert files.joined(first, tmp_path, few, dim=DIM) == few
+    before = found(first, asked, wanted=30)
+    alive = first.alive(UIDS)
+    after = files.joined(first, tmp_path, stamp, dim=DIM)
+    assert [(entry.pages, entry.rows) for entry in after.parts] == [(PAGES, sum(e.rows for e in stamp.parts))]
+    files.write_stamp(tmp_path, after)
+    assert found(first, asked, wanted=30) == before
+    assert (
+        first.candidates(Scorer(asked), wanted=30, alive=alive).tolist() == before
+    )  # a search that began before
+    again = files.load(tmp_path, after, dim=DIM)
+    assert found(again, asked, wanted=30) == before
+    more = first.part(np.array([PAGES + 1]), lambda _: pages[7])
+    for one in (first, again):
+        one.take(files.read_part(tmp_path, files.write_part(tmp_path, [more], more.index, 90), DIM))
+        assert PAGES + 1 in found(one, Vectors(pages[7]), wanted=10, living=np.arange(1, PAGES + 2))
 
 
 def test_a_token_that_did_not_reach_a_page_counts_with_the_last_score_it_saw() -> None:

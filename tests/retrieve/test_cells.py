@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from retrieve.merging import merge_cells
+from retrieve.cells import merge_cells
 
 DIM = 128
 

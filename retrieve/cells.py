@@ -1,9 +1,20 @@
-"""Joining FAISS indexes of the same cells, around a fault of FAISS that damages memory."""
+"""Cells of FAISS: indexes of the same ones are joined, around a fault of FAISS that damages memory."""
 
 from typing import Any
 
 import faiss
 import numpy as np
+
+
+def as_cells(index: faiss.Index) -> faiss.IndexIVF:
+    """An index whose kind FAISS forgot to say.
+
+    Raises:
+        ValueError: it has no cells.
+    """
+    if not isinstance(index, faiss.IndexIVF):
+        raise ValueError(f"an index of cells was expected, not {type(index).__name__}")
+    return index
 
 
 def merge_cells(index: faiss.IndexIVF, other: faiss.IndexIVF) -> None:
