@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -11,41 +11,17 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from domain.errors import Failure, NotFoundError
 from domain.page import PageId, document_of, number_of, page_id
+from library.batches import batched
 from library.database import connect
+from library.entries import Holdings, NewDocument, StoredPage
 from library.tables import Base, CollectionRow, DocumentRow, JobInputRow, PageRow, StampRow
 
 OPEN_STATES = ("queued", "rendered", "embedded")
-
-
-@dataclass(frozen=True, slots=True)
-class NewDocument:
-    """A file that was accepted: its names, content and what the probe said."""
-
-    id: str
-    collection: str
-    name: str
-    sha256: str
-    size_bytes: int
-    kind: str
-    title: str
-    pages: int
-    blob: str
-    fields: Mapping[str, str]
-    replaces: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPage:
-    """Where the catalogue says a rendered page's picture and words are."""
-
-    number: int
-    width_px: int
-    height_px: int
-    image: str
-    media_type: str
-    words: str
-    characters: int
-    blank: bool
+UNREADY = (*OPEN_STATES, "blank", "failed")
+"""Every state of a page but `ready`: few pages are in one of these, and an index leads to them."""
+THERE = DocumentRow.state != "deleting"
+ASKED_AT_ONCE = 500
+"""Keys in one statement; SQLite takes no more than some thousands."""
 
 
 class Catalog:
@@ -99,24 +75,39 @@ class Catalog:
         *,
         collection: str | None = None,
         state: str | None = None,
-        fields: Mapping[str, str] | None = None,
+        start: int = 0,
+        most: int | None = None,
     ) -> tuple[DocumentRow, ...]:
-        """Read documents by collection, state and metadata, in the order of their names."""
-        wanted = sa.select(DocumentRow).order_by(DocumentRow.collection, DocumentRow.name, DocumentRow.id)
-        wanted = wanted.where(DocumentRow.state == state if state else DocumentRow.state != "deleting")
-        if collection is not None:
-            wanted = wanted.where(DocumentRow.collection == collection)
+        """Read documents by collection and state in the order of their names: at most so many from `start` on."""
+        wanted = _listed(collection).where(DocumentRow.state == state if state else THERE)
+        with self.begin() as session:
+            return tuple(session.scalars(wanted.offset(start).limit(most)))
+
+    def names(
+        self, *, collections: Collection[str] | None = None, fields: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """The names of documents by their ids: of these collections (None: all), with this metadata."""
+        wanted = sa.select(DocumentRow.id, DocumentRow.name).where(THERE)
+        if collections is not None:
+            wanted = wanted.where(DocumentRow.collection.in_(collections))
         for name, value in (fields or {}).items():
             wanted = wanted.where(DocumentRow.fields[name].as_string() == value)
         with self.begin() as session:
-            return tuple(session.scalars(wanted))
+            return {row.id: row.name for row in session.execute(wanted)}
+
+    def newest(self, collection: str, name: str) -> DocumentRow | None:
+        """The document of this name in this collection, the last by its id where there are several."""
+        wanted = _listed(collection).where(THERE, DocumentRow.name == name)
+        with self.begin() as session:
+            rows: list[DocumentRow] = list(session.scalars(wanted))
+        return rows[-1] if rows else None
 
     def known(self, collection: str, sha256: str) -> DocumentRow | None:
         """The document of this content in this collection, if any."""
         wanted = sa.select(DocumentRow).where(
             DocumentRow.collection == collection,
             DocumentRow.sha256 == sha256,
-            DocumentRow.state != "deleting",
+            THERE,
         )
         with self.begin() as session:
             return session.scalars(wanted).first()
@@ -158,9 +149,23 @@ class Catalog:
 
     def collections(self) -> tuple[str, ...]:
         """The names of the collections that hold documents; one that was emptied is gone."""
-        filled = sa.select(DocumentRow.collection).where(DocumentRow.state != "deleting").distinct()
+        filled = sa.exists().where(DocumentRow.collection == CollectionRow.name, THERE)
+        wanted = sa.select(CollectionRow.name).where(filled).order_by(CollectionRow.name)
         with self.begin() as session:
-            return tuple(session.scalars(filled.order_by(DocumentRow.collection)))
+            return tuple(session.scalars(wanted))
+
+    def holdings(self) -> dict[str, Holdings]:
+        """How much each collection that holds documents holds, by name."""
+        sums = sa.select(DocumentRow.collection, sa.func.count(), sa.func.sum(DocumentRow.pages)).where(THERE)
+        sums = sums.group_by(DocumentRow.collection).order_by(DocumentRow.collection)
+        unready = sa.select(DocumentRow.collection, sa.func.count()).select_from(PageRow).join(DocumentRow)
+        unready = unready.where(PageRow.state.in_(UNREADY), THERE).group_by(DocumentRow.collection)
+        with self.begin() as session:
+            waiting = dict(iter(session.execute(unready)))
+            return {
+                name: Holdings(documents, pages, pages - waiting.get(name, 0))
+                for name, documents, pages in session.execute(sums)
+            }
 
     # Pages
 
@@ -193,7 +198,7 @@ class Catalog:
         wanted = (
             sa.select(PageRow.document_id, PageRow.number)
             .join(DocumentRow)
-            .where(PageRow.state == "ready", DocumentRow.state != "deleting")
+            .where(PageRow.state == "ready", THERE)
         )
         if with_text:
             wanted = wanted.where(PageRow.characters > 0)
@@ -206,18 +211,17 @@ class Catalog:
         with self.begin() as session:
             return {row.id: row.pages for row in session.execute(wanted)}
 
-    def counts(self, document_id: str | None = None) -> dict[str, dict[str, int]]:
-        """How many pages each document, or this one, has in each state."""
+    def states(self, documents: Sequence[DocumentRow]) -> list[dict[str, int]]:
+        """How many pages each of these documents has in each state, in order."""
         wanted = sa.select(PageRow.document_id, PageRow.state, sa.func.count()).group_by(
             PageRow.document_id, PageRow.state
         )
-        if document_id is not None:
-            wanted = wanted.where(PageRow.document_id == document_id)
-        found: dict[str, dict[str, int]] = {}
+        found: dict[str, dict[str, int]] = {row.id: {} for row in documents}
         with self.begin() as session:
-            for doc, state, number in session.execute(wanted):
-                found.setdefault(doc, {})[state] = number
-        return found
+            for some in batched(found, ASKED_AT_ONCE):
+                for doc, state, number in session.execute(wanted.where(PageRow.document_id.in_(some))):
+                    found[doc][state] = number
+        return [found[row.id] for row in documents]
 
     def rendered(self, document_id: str, pages: Sequence[StoredPage]) -> None:
         """Commit that these pages' pictures and words are stored."""
@@ -277,6 +281,11 @@ class Catalog:
             }
 
 
+def _listed(collection: str | None) -> sa.Select[Any]:
+    wanted = sa.select(DocumentRow).order_by(DocumentRow.collection, DocumentRow.name, DocumentRow.id)
+    return wanted if collection is None else wanted.where(DocumentRow.collection == collection)
+
+
 def _stamp(session: Session) -> None:
     raised = insert(StampRow).values(name="searchable", value=1)
     session.execute(raised.on_conflict_do_update(index_elements=["name"], set_={"value": StampRow.value + 1}))
@@ -285,7 +294,6 @@ def _stamp(session: Session) -> None:
 def _used(session: Session, blobs: set[str]) -> set[str]:
     used: set[str] = set()
     for column in (DocumentRow.blob, PageRow.image, PageRow.words):
-        for start in range(0, len(blobs), 500):
-            part = sorted(blobs)[start : start + 500]
+        for part in batched(sorted(blobs), ASKED_AT_ONCE):
             used.update(key for key in session.scalars(sa.select(column).where(column.in_(part))) if key)
     return used

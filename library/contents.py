@@ -1,10 +1,7 @@
 """Pages on their way into the arms, fresh from the renderer or from the store."""
 
 import io
-from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
-from typing import TypeVar
 
 from PIL import Image
 
@@ -19,8 +16,6 @@ from rerank.reranker import PageFeatures
 
 WORDS_TYPE = "application/zlib"
 """Media type of a stored text layer."""
-
-Item = TypeVar("Item")
 
 
 def content(stores: Stores, document: DocumentRow, *, number: int, text: str, image: bytes) -> PageContent:
@@ -74,10 +69,3 @@ def picture(data: bytes) -> Image.Image:
     """Decode a stored page picture to RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return image.convert("RGB")
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of up to `size` items, in order."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

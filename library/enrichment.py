@@ -9,7 +9,8 @@ from domain.page import Word
 from ingest.layer import pack_words
 from ingest.ocr import SCAN_DPI, missing, recognise
 from library.arms import FEW_CHARACTERS, Arm
-from library.contents import WORDS_TYPE, batched, content, page_words, picture
+from library.batches import batched
+from library.contents import WORDS_TYPE, content, page_words, picture
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
 

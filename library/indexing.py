@@ -11,9 +11,10 @@ from domain.errors import DocumentError, Failure
 from domain.page import number_of
 from ingest.render import FailedPage, Rendered, Renderer
 from library.arms import Arm, PageContent
-from library.catalog import StoredPage
-from library.contents import WORDS_TYPE, batched, content, stored_content
+from library.batches import batched
+from library.contents import WORDS_TYPE, content, stored_content
 from library.enrichment import can_enrich, enrich
+from library.entries import StoredPage
 from library.results import Progress
 from library.sources import stem
 from library.stores import Stores

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from domain.errors import DocumentError, Failure, UsageError
 from ingest.render import Renderer
-from library.catalog import NewDocument
 from library.enrichment import can_enrich
+from library.entries import NewDocument
 from library.jobs import Input
 from library.sources import Source, sha256, sources, unreadable
 from library.stores import Stores
@@ -105,8 +105,8 @@ def _taken(stores: Stores, renderer: Renderer, source: Source, *, order: Order, 
 
 
 def _older(stores: Stores, new: NewDocument) -> str | None:
-    named = [row for row in stores.catalog.documents(collection=new.collection) if row.name == new.name]
-    return named[-1].id if named else None
+    row = stores.catalog.newest(new.collection, new.name)
+    return row.id if row else None
 
 
 def _digest(path: Path, max_bytes: int) -> str:

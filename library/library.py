@@ -267,9 +267,15 @@ class Library:
         """Every collection and how much is in it."""
         return reading.collections(self._stores)
 
-    def documents(self, collection: str | None = None) -> tuple[DocumentInfo, ...]:
-        """Every document, or those of one collection, by name."""
-        return reading.documents(self._stores, collection)
+    def documents(
+        self, collection: str | None = None, *, start: int = 0, most: int | None = None
+    ) -> tuple[DocumentInfo, ...]:
+        """Every document, or those of one collection, by name: at most so many from `start` on."""
+        return reading.documents(self._stores, collection, start=start, most=most)
+
+    def twin(self, collection: str, sha256: str) -> DocumentInfo | None:
+        """The document of this content in this collection, if any."""
+        return reading.twin(self._stores, collection, sha256)
 
     def document(self, document_id: str) -> DocumentInfo:
         """One document; NotFoundError where there is none."""

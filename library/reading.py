@@ -1,7 +1,7 @@
 """Looking into a library: collections, documents, pages, pictures and words."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
@@ -21,34 +21,34 @@ JPEG_QUALITY = 82
 
 def collections(stores: Stores) -> tuple[CollectionInfo, ...]:
     """Every collection and how much is in it."""
-    rows, counts = stores.catalog.documents(), stores.catalog.counts()
-    found = []
-    for name in stores.catalog.collections():
-        mine = [row for row in rows if row.collection == name]
-        ready = sum(counts.get(row.id, {}).get("ready", 0) for row in mine)
-        found.append(CollectionInfo(name, len(mine), sum(row.pages for row in mine), ready))
-    return tuple(found)
+    return tuple(
+        CollectionInfo(name, held.documents, held.pages, held.ready_pages)
+        for name, held in stores.catalog.holdings().items()
+    )
 
 
-def documents(stores: Stores, collection: str | None) -> tuple[DocumentInfo, ...]:
-    """Every document, or those of one collection, by name.
+def documents(
+    stores: Stores, collection: str | None, *, start: int = 0, most: int | None = None
+) -> tuple[DocumentInfo, ...]:
+    """Every document, or those of one collection, by name: at most so many from `start` on.
 
     Raises:
         NotFoundError: there is no such collection.
     """
     if collection is not None and collection not in stores.catalog.collections():
         raise NotFoundError(f"there is no collection {collection!r} in this library")
-    counts = stores.catalog.counts()
-    return tuple(
-        _info(row, counts.get(row.id, {})) for row in stores.catalog.documents(collection=collection)
-    )
+    return _infos(stores, stores.catalog.documents(collection=collection, start=start, most=most))
 
 
 def document(stores: Stores, document_id: str) -> DocumentInfo:
     """One document; NotFoundError where there is none."""
-    return _info(
-        stores.catalog.document(document_id), stores.catalog.counts(document_id).get(document_id, {})
-    )
+    return _infos(stores, [stores.catalog.document(document_id)])[0]
+
+
+def twin(stores: Stores, collection: str, sha256: str) -> DocumentInfo | None:
+    """The document of this content in this collection, if any."""
+    row = stores.catalog.known(collection, sha256)
+    return _infos(stores, [row])[0] if row else None
 
 
 def pages(stores: Stores, document_id: str) -> tuple[PageInfo, ...]:
@@ -92,6 +92,10 @@ def image(stores: Stores, name: PageId, width: int | None) -> Picture:
     buffer = io.BytesIO()
     scaled.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return Picture(buffer.getvalue(), "image/jpeg", f"{digest}-{width}")
+
+
+def _infos(stores: Stores, rows: Sequence[DocumentRow]) -> tuple[DocumentInfo, ...]:
+    return tuple(map(_info, rows, stores.catalog.states(rows)))
 
 
 def _info(row: DocumentRow, states: Mapping[str, int]) -> DocumentInfo:

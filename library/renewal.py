@@ -7,7 +7,8 @@ from dataclasses import replace
 from domain.errors import UsageError
 from domain.page import document_of
 from library.arms import VisualArm
-from library.contents import batched, stored_content
+from library.batches import batched
+from library.contents import stored_content
 from library.models import Models
 from library.results import Progress
 from library.stores import Stores

@@ -57,7 +57,9 @@ class Searcher:
         query = Query("q", checked(text), within=self.scope(options))
         answer = self.pipeline(options, timings, started=started)(Run.ask(query)).answers[0]
         ranked = time.perf_counter()
-        hits = tuple(found for hit in answer.hits if (found := self._found(hit, text)))
+        found = (self._found(hit, text) for hit in answer.hits)
+        # another collection may have come into being meanwhile
+        hits = tuple(hit for hit in found if hit and options.collection in (None, hit.collection))
         if answer.hits:
             named_ms = (time.perf_counter() - ranked) * 1000.0
             self.cost.observe(NAMING, ANY_SIZE, pairs=len(answer.hits), elapsed_ms=named_ms)
@@ -98,20 +100,26 @@ class Searcher:
             NotFoundError: the collection or the document does not exist, or may not be seen.
         """
         allowed, wanted = options.collections, options.collection
+        there = frozenset(self.stores.catalog.collections())
+        seen = there if allowed is None else there & allowed
         if wanted is not None:
-            known = wanted in self.stores.catalog.collections()
-            if not known or (allowed is not None and wanted not in allowed):
+            if wanted not in seen:
                 raise NotFoundError(f"there is no collection {wanted!r} in this library")
-        if wanted is None and allowed is None and options.document is None and not options.filters:
+            seen = frozenset({wanted})
+        if seen == there and allowed is None and options.document is None and not options.filters:
             return None
-        rows = self.stores.catalog.documents(collection=wanted, fields=options.filters)
-        if allowed is not None:
-            rows = tuple(row for row in rows if row.collection in allowed)
-        if options.document is not None:
-            rows = tuple(row for row in rows if _is_named(row, options.document))
-            if not rows:
-                raise NotFoundError(f"there is no document {options.document!r} to search in")
-        return frozenset(row.id for row in rows)
+        names = self.stores.catalog.names(collections=seen, fields=options.filters)
+        if options.document is None:
+            return frozenset(names)
+        asked = options.document
+        named = frozenset(
+            doc
+            for doc, name in names.items()
+            if asked == doc or (asked in name and asked in {name, stem(name)})
+        )
+        if not named:
+            raise NotFoundError(f"there is no document {options.document!r} to search in")
+        return named
 
     def candidate(self, page: PageId) -> Candidate:
         """A page as the reranker sees it; nothing is read before it is asked for."""
@@ -222,10 +230,6 @@ def save_costs(directory: Path, cost: CostModel) -> None:
     partial_path = directory / f"{COSTS}.{unique}.partial"
     partial_path.write_text(cost.to_json())
     partial_path.replace(directory / COSTS)
-
-
-def _is_named(row: DocumentRow, name: str) -> bool:
-    return name in {row.id, row.name, stem(row.name)}
 
 
 def _found_page(hit: Hit, document: DocumentRow, row: PageRow, text: str) -> FoundPage:

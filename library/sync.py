@@ -4,7 +4,8 @@ import logging
 
 from domain.page import PageId, document_of, page_id
 from library.arms import Arm
-from library.contents import batched, stored_content
+from library.batches import batched
+from library.contents import stored_content
 from library.stores import Arms, Stores
 
 log = logging.getLogger(__name__)

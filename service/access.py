@@ -105,16 +105,24 @@ class View:
         """The collections that exist for the caller."""
         return tuple(info for info in self._library.collections() if self.caller.sees(info.name))
 
-    def documents(self, collection: str | None = None) -> tuple[DocumentInfo, ...]:
-        """Documents, of one collection or of all that exist for the caller.
+    def collection(self, name: str) -> CollectionInfo:
+        """One collection, or NotFoundError."""
+        for info in self.collections():
+            if info.name == name:
+                return info
+        raise NotFoundError(f"there is no collection {name!r}")
 
-        Raises:
-            NotFoundError: the collection does not exist for the caller.
-        """
-        if collection is not None:
-            self._existing(collection)
-        found = self._library.documents(collection)
-        return tuple(info for info in found if self.caller.sees(info.collection))
+    def documents(
+        self, collection: str, *, start: int = 0, most: int | None = None
+    ) -> tuple[DocumentInfo, ...]:
+        """A collection's documents by name, at most so many from `start` on, or NotFoundError."""
+        self._visible(collection)
+        return self._library.documents(collection, start=start, most=most)
+
+    def twin(self, collection: str, sha256: str) -> DocumentInfo | None:
+        """The document of this content in this collection, if any; NotFoundError where the caller may not see it."""
+        self._visible(collection)
+        return self._library.twin(collection, sha256)
 
     def document(self, document_id: str) -> DocumentInfo:
         """One document, or NotFoundError."""
@@ -195,11 +203,6 @@ class View:
         self.caller.need("write")
         with self._turn():
             self._library.remove(self.document(document_id).id)
-
-    def _existing(self, collection: str) -> None:
-        self._visible(collection)
-        if all(info.name != collection for info in self._library.collections()):
-            raise NotFoundError(f"there is no collection {collection!r}")
 
     def _visible(self, collection: str) -> None:
         if not self.caller.sees(collection):

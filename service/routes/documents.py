@@ -101,9 +101,7 @@ async def take_in(desk: Desk, view: View, request: Request, *, collection: str) 
 def _accept(view: View, upload: Upload, collection: str, metadata: dict[str, str]) -> UploadAccepted:
     names = {file.path: file.name for file in upload.good}
     job = view.accept(list(names), collection=collection, names=names, metadata=metadata)
-    made = any(info.name == collection for info in view.collections())
-    there = {info.sha256: info for info in view.documents(collection)} if made else {}
-    documents = [_became(file, job, there.get(file.sha256)) for file in upload.files]
+    documents = [_became(file, job, view.twin(collection, file.sha256)) for file in upload.files]
     return UploadAccepted(job_id=job.id, documents=documents)
 
 
@@ -181,9 +179,9 @@ def documents(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> DocumentList:
     """A collection's documents."""
-    found = view.documents(collection)
-    shown = [DocumentOut.model_validate(info) for info in found[offset : offset + limit]]
-    return DocumentList(documents=shown, total=len(found))
+    total = view.collection(collection).documents
+    found = view.documents(collection, start=offset, most=limit)
+    return DocumentList(documents=[DocumentOut.model_validate(info) for info in found], total=total)
 
 
 @router.get("/documents/{document_id}", responses=described(404), summary="Show a document")

@@ -8,6 +8,8 @@ from library.results import CollectionInfo, DocumentInfo, PageInfo
 from service.access import View
 
 _COVERS = 3
+_TRIED = 30
+"""Documents that are looked at for covers; some failed, some wait."""
 _SHOWABLE = frozenset({"rendered", "embedded", "ready", "blank"})
 
 
@@ -21,10 +23,8 @@ class Shelf:
 
 def shelves(view: View) -> tuple[Shelf, ...]:
     """Every collection that exists for the caller, with its covers."""
-    documents = view.documents()
     return tuple(
-        Shelf(info, _covers(view, [found for found in documents if found.collection == info.name]))
-        for info in view.collections()
+        Shelf(info, _covers(view, view.documents(info.name, most=_TRIED))) for info in view.collections()
     )
 
 
@@ -37,7 +37,7 @@ def cover(view: View, info: DocumentInfo) -> PageInfo | None:
     return page if page.state in _SHOWABLE else None
 
 
-def _covers(view: View, documents: list[DocumentInfo]) -> tuple[PageInfo, ...]:
+def _covers(view: View, documents: tuple[DocumentInfo, ...]) -> tuple[PageInfo, ...]:
     found: list[PageInfo] = []
     for info in documents:
         page = cover(view, info) if info.status != "failed" else None

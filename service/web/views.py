@@ -91,11 +91,11 @@ def collection_page(
     request: Request, collection: Collection, view: ViewNow, start: Annotated[int, Query(ge=0)] = 0
 ) -> Response:
     """One collection: its documents, and where to drop more."""
-    known = any(info.name == collection for info in view.collections())
-    documents = view.documents(collection) if known else ()
+    total = next((info.documents for info in view.collections() if info.name == collection), 0)
+    documents = view.documents(collection, start=start, most=_LISTED) if total else ()
     values: dict[str, Any] = {
-        "documents": [(info, cover(view, info)) for info in documents[start : start + _LISTED]],
-        "total": len(documents),
+        "documents": [(info, cover(view, info)) for info in documents],
+        "total": total,
         "start": start,
         "step": _LISTED,
         "pending": _pending(view, collection),

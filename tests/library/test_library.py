@@ -127,6 +127,40 @@ def test_metadata_filters_are_exact(library: Library, tmp_path: Path) -> None:
     assert {hit.document for hit in hits} == {"r2024"}
 
 
+def test_collections_are_summed_up_and_listed_in_pieces(library: Library, tmp_path: Path) -> None:
+    colours = ("red", "blue", "green")
+    paths = [
+        write_pdf(tmp_path / f"{at}.pdf", [Sheet(colour, colour), *[Sheet("white")] * at])
+        for at, colour in enumerate(colours)
+    ]
+    library.index(paths, collection="all")
+    library.index(paths[:1], collection="one")
+    found = {info.name: (info.documents, info.pages, info.ready_pages) for info in library.collections()}
+    states = [info.states for info in library.documents("all")]
+    assert found == {"all": (3, 6, sum(one.get("ready", 0) for one in states)), "one": (1, 1, 1)}
+    assert found["all"][2] < 6  # empty pages are not searched
+    whole = library.documents("all")
+    assert library.documents("all", start=1, most=1) == whole[1:2]
+    assert library.documents("all", start=2, most=9) == whole[2:]
+    twin = library.twin("all", whole[1].sha256)
+    assert twin == whole[1]
+    assert library.twin("one", whole[1].sha256) is None
+
+
+def test_a_search_keeps_to_its_collection_whether_or_not_there_are_others(
+    library: Library, tmp_path: Path
+) -> None:
+    path = write_pdf(tmp_path / "a.pdf", [Sheet("red", "rose")])
+    library.index([path], collection="one")
+    inside, allowed = SearchOptions(collection="one"), SearchOptions(collections=frozenset({"one"}))
+    (document,) = library.documents("one")
+    assert library.scope(inside) is None
+    assert library.scope(allowed) == {document.id}
+    library.index([path], collection="two")
+    assert library.scope(inside) == library.scope(allowed) == {document.id}
+    assert {hit.collection for hit in library.search("rose", inside).hits} == {"one"}
+
+
 def test_a_folder_names_its_documents_by_their_path(library: Library, tmp_path: Path) -> None:
     write_pdf(tmp_path / "in" / "a" / "same.pdf", [Sheet("red")])
     write_pdf(tmp_path / "in" / "b" / "same.pdf", [Sheet("blue")])

@@ -152,7 +152,7 @@ def test_what_a_key_does_not_cover_is_as_if_it_did_not_exist(
     stocked: TestClient, serve: Callable[..., TestClient], shelf: Library
 ) -> None:
     limited = View(shelf, Caller("k", frozenset({"read", "write"}), frozenset({"a"})))
-    there = {info.collection: info for info in shelf.documents()}
+    there = {info.name: shelf.documents(info.name)[-1] for info in shelf.collections()}
     hidden = there["b"].id
     job = next(job for job in shelf.jobs() if job.collection == "b")
     for look in (
