@@ -216,11 +216,12 @@ class Engine:
         )
 
     def close(self) -> None:
-        """Finish what is under way and let another process write; the engine must not be used any more."""
+        """Finish what is under way, let another process write, free memory; the engine must not be used any more."""
         try:
             self._upkeep.close()
         finally:
             self._store.close()
+            self._cache.close()
             self._hot = self._hot_pooled = None
 
     def _tidy(self) -> None:

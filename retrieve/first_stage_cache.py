@@ -136,6 +136,10 @@ class FirstStageCache:
             for path in self.directory.glob("*"):
                 path.unlink()
 
+    def close(self) -> None:
+        """Let go of the first stage, which may hold gigabytes, whoever still holds this."""
+        self._first = self._alive = None
+
     def verify(self) -> tuple[Damage, ...]:
         """What is wrong with its files; nothing is lost with them."""
         if self._stamped() is None:

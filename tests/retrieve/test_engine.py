@@ -1,11 +1,13 @@
 """The engine on disk: it survives what disks and crashes do, or says so; it never ranks on damaged vectors."""
 
+import gc
 import logging
 import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+import weakref
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -311,6 +313,19 @@ def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_writ
     reader = opened(tmp_path, exact_rows=160)
     assert reader.search(ROWS[35], k=5) == engine.search(ROWS[35], k=5)
     engine.close()
+
+
+def test_a_closed_engine_holds_no_first_stage(filled: Path) -> None:
+    engine = opened(filled, writable=True, exact_rows=100)
+    engine.settle()
+    engine.search(ROWS[9], k=5)
+    first = weakref.ref(engine._cache._first)
+    gc.disable()  # what is closed must not wait for the next round of it
+    try:
+        engine.close()
+        assert first() is None
+    finally:
+        gc.enable()
 
 
 def test_a_reader_takes_up_only_the_parts_that_are_new(tmp_path: Path) -> None:
