@@ -11,6 +11,7 @@ and removed ones linger, so whoever asks scores the unknown ones exactly and say
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import faiss
 import numpy as np
@@ -90,6 +91,16 @@ class Alive:
     view: _View
     mask: NDArray[np.bool_]
     count: int
+
+    @cached_property
+    def selector(self) -> faiss.IDSelector | None:
+        """Tells FAISS which pages may be found, where that is worth it."""
+        if self.count >= SELECT * len(self.mask):
+            return None
+        uids = self.view.pages[self.mask]
+        allowed = np.zeros(int(uids[-1]) + 1, dtype=bool)
+        allowed[uids] = True
+        return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[call-arg, arg-type]  # faiss takes arrays in Python
 
     @property
     def covered(self) -> int:
@@ -234,10 +245,9 @@ class FirstStage:
     def _near(self, scorer: Scorer, alive: Alive, *, wanted: int) -> Uids:
         """The places of pages near any query token, at least `wanted` of the living, ascending."""
         pages, mask = alive.view.pages, alive.mask
-        selector = _selector(pages[mask]) if alive.count < SELECT * len(mask) else None
         depth, probes, query = DEPTH * wanted + 1, PROBES, scorer.query
         while True:
-            scores, uids = self._search(query.rows, depth=depth, probes=probes, selector=selector)
+            scores, uids = self._search(query.rows, depth=depth, probes=probes, selector=alive.selector)
             known, totals = gathered(query, scores, uids)
             places = np.searchsorted(pages, known)
             there = places < len(pages)  # pages that are being added just now have no place yet
@@ -287,9 +297,3 @@ class FirstStage:
                 return self._gpu.search(rows, depth=depth, probes=probes)
             options = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
             return search_shared(self.index, rows, min(depth, int(self.index.ntotal)), options)
-
-
-def _selector(uids: Uids) -> faiss.IDSelector:
-    allowed = np.zeros(int(uids[-1]) + 1, dtype=bool)
-    allowed[uids] = True
-    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[call-arg, arg-type]  # faiss takes arrays in Python

@@ -23,7 +23,7 @@ from retrieve.first_stage_files import (
     write_stamp,
 )
 from retrieve.maxsim import Scorer, restored
-from retrieve.snapshot import Damage, Snapshot
+from retrieve.snapshot import SCOPES, Damage, Snapshot
 from retrieve.tokens import TokenStore
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class FirstStageCache:
         self._stamp: Stamp | None = None
         self._seen: tuple[int, int] | None = None
         self._first: FirstStage | None = None
-        self._alive: tuple[Snapshot, Alive] | None = None
+        self._alive: tuple[tuple[NDArray[np.int64], Alive], ...] = ()
         self.refresh()
 
     @property
@@ -80,12 +80,12 @@ class FirstStageCache:
         first = self._first
         if first is None:
             return positions
-        everything = positions is snapshot.everything
-        living = snapshot.uids if everything else snapshot.uids[positions]
-        alive = self._all_alive(snapshot, first) if everything else first.alive(living)
-        known = int(np.searchsorted(living, alive.covered, side="right"))
+        alive = self._alive_at(snapshot, positions, first)
         chosen = first.candidates(scorer, wanted=wanted, alive=alive)
-        return np.union1d(positions[np.searchsorted(living, chosen)], positions[known:])
+        newer = np.searchsorted(snapshot.uids, alive.covered, side="right")
+        return np.union1d(
+            np.searchsorted(snapshot.uids, chosen), positions[np.searchsorted(positions, newer) :]
+        )
 
     def refresh(self) -> None:
         """Load what changed on disk."""
@@ -138,7 +138,7 @@ class FirstStageCache:
 
     def close(self) -> None:
         """Let go of the first stage, which may hold gigabytes, whoever still holds this."""
-        self._first = self._alive = None
+        self._first, self._alive = None, ()
 
     def verify(self) -> tuple[Damage, ...]:
         """What is wrong with its files; nothing is lost with them."""
@@ -159,12 +159,14 @@ class FirstStageCache:
         """Bytes of memory that it takes."""
         return self._first.bytes if self._first else 0
 
-    def _all_alive(self, snapshot: Snapshot, first: FirstStage) -> Alive:
-        before = self._alive
-        if before is not None and before[0] is snapshot and first.shows(before[1]):
-            return before[1]
-        alive = first.alive(snapshot.uids)
-        self._alive = (snapshot, alive)
+    def _alive_at(self, snapshot: Snapshot, positions: NDArray[np.int64], first: FirstStage) -> Alive:
+        """Which pages stand at these positions; remembered as long as a snapshot gives the same array."""
+        kept = tuple(pair for pair in self._alive if first.shows(pair[1]))
+        for before, alive in kept:
+            if before is positions:
+                return alive
+        alive = first.alive(snapshot.uids[positions])
+        self._alive = ((positions, alive), *kept[: SCOPES - 1])
         return alive
 
     def _wanting(self, snapshot: Snapshot, first: FirstStage | None) -> bool:

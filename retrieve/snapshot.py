@@ -1,9 +1,9 @@
 """What a store held after one commit: readers keep it while others write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from domain.errors import StoreError
 from domain.page import PageId
 from retrieve.manifest import Manifest
 from retrieve.segment import PageRecord, Segment
+
+SCOPES = 8
+"""Sets of documents whose pages are remembered: the collections and filters that are searched again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +80,18 @@ class Snapshot:
         for segment in self.segments:
             mine = [(page, segment.ordinals[page]) for page in segment.ordinals.keys() & pages]
             if mine:
-                at, alive = self._positions(segment, [ordinal for _, ordinal in mine])
+                at, alive = _positions(self.uids, segment, [ordinal for _, ordinal in mine])
                 found |= {mine[own][0]: int(at[own]) for own in np.flatnonzero(alive)}
         return found
 
-    def of(self, documents: AbstractSet[str]) -> NDArray[np.int64]:
-        """The positions of these documents' pages, ascending."""
-        found = [np.zeros(0, dtype=np.int64)]
-        for segment in self.segments:
-            mine = [segment.documents[doc] for doc in segment.documents.keys() & documents]
-            if mine:
-                at, alive = self._positions(segment, list(chain.from_iterable(mine)))
-                found.append(at[alive])
-        return np.sort(np.concatenate(found))
+    def of(self, documents: frozenset[str]) -> NDArray[np.int64]:
+        """The positions of these documents' pages, ascending; the same array when it is asked for again soon."""
+        return self._scopes(documents)
+
+    @cached_property
+    def _scopes(self) -> Callable[[frozenset[str]], NDArray[np.int64]]:
+        # bound to the arrays and not to this snapshot, which would then outlive its last reader
+        return lru_cache(maxsize=SCOPES)(partial(_of, self.uids, self.segments))
 
     def rows(self, positions: NDArray[np.int64]) -> int:
         """How many vectors these pages have together."""
@@ -118,15 +120,28 @@ class Snapshot:
                 "run `recto verify --repair`"
             )
 
-    def _positions(
-        self, segment: Segment, ordinals: Sequence[int]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where pages of a segment stand here, and which of them are here at all: others were removed."""
-        uids = segment.uids[ordinals]
-        at = np.searchsorted(self.uids, uids)
-        alive = at < len(self)
-        alive[alive] = self.uids[at[alive]] == uids[alive]
-        return at, alive
+
+def _of(uids: NDArray[np.int64], segments: Sequence[Segment], documents: frozenset[str]) -> NDArray[np.int64]:
+    found = [np.zeros(0, dtype=np.int64)]
+    for segment in segments:
+        mine = [segment.documents[doc] for doc in segment.documents.keys() & documents]
+        if mine:
+            at, alive = _positions(uids, segment, list(chain.from_iterable(mine)))
+            found.append(at[alive])
+    positions = np.sort(np.concatenate(found))
+    positions.setflags(write=False)
+    return positions
+
+
+def _positions(
+    uids: NDArray[np.int64], segment: Segment, ordinals: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where pages of a segment stand among all, and which of them stand there at all: others were removed."""
+    own = segment.uids[ordinals]
+    at = np.searchsorted(uids, own)
+    alive = at < len(uids)
+    alive[alive] = uids[at[alive]] == own[alive]
+    return at, alive
 
 
 def by_name(snapshot: Snapshot) -> dict[str, Segment]:

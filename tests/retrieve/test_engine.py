@@ -315,6 +315,21 @@ def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_writ
     engine.close()
 
 
+def test_a_filter_that_is_asked_for_again_sees_what_was_added_and_removed(filled: Path) -> None:
+    engine = opened(filled, writable=True, exact_rows=50)
+    engine.settle()
+    within = frozenset({"doc1", "doc3", "new"})
+    pages = {page for page in PAGES if page.startswith(("doc1/", "doc3/"))}
+    for _ in range(2):
+        assert {hit.page for hit in engine.search(ROWS[6], k=40, within=within)} == pages
+    engine.remove([PAGES[6]])
+    engine.add([page_id("new", 1)], [ROWS[6]])
+    found = [hit.page for hit in engine.search(ROWS[6], k=40, within=frozenset(within))]
+    assert found[0] == page_id("new", 1)
+    assert set(found) == pages - {PAGES[6]} | {page_id("new", 1)}
+    engine.close()
+
+
 def test_a_closed_engine_holds_no_first_stage(filled: Path) -> None:
     engine = opened(filled, writable=True, exact_rows=100)
     engine.settle()
