@@ -51,7 +51,7 @@ def repair(stores: Stores) -> Repair:
             if arm.damage():
                 arm.rebuild()
                 repaired.append(f"{arm.name}: rebuilt from what is whole")
-        repaired += sync(stores, arms)
+        repaired += sync(stores, arms, every=True)
         lost = tuple(loss.document.name for loss in losses if loss.page is None)
         inputs = [Input(row.name, document_id=row.id) for row, _ in queued]
         job_id = stores.jobs.create(queued[0][0].collection, inputs) if inputs else None

@@ -24,10 +24,11 @@ def remove(stores: Stores, document_id: str) -> None:
         sync(stores, arms)
 
 
-def sync(stores: Stores, arms: Arms) -> tuple[str, ...]:
-    """Finish deletions, then bring every arm that is behind the catalogue up to it; says what it did."""
+def sync(stores: Stores, arms: Arms, *, every: bool = False) -> tuple[str, ...]:
+    """Finish deletions, then bring arms that are behind the catalogue, or `every` one, up to it; says what it did."""
     _finish_deletions(stores, arms)
-    return tuple(remark for arm in arms.values() for remark in _bring_up(stores, arm))
+    behind = [arm for arm in arms.values() if every or not stores.is_synced(arm)]
+    return tuple(remark for arm in behind for remark in _bring_up(stores, arm))
 
 
 def catch_up(stores: Stores) -> tuple[str, ...]:
@@ -52,8 +53,6 @@ def _finish_deletions(stores: Stores, arms: Arms) -> None:
 
 
 def _bring_up(stores: Stores, arm: Arm) -> list[str]:
-    if stores.is_synced(arm):
-        return []
     expected = stores.catalog.page_ids(with_text=arm.name == "text")
     held = arm.pages()
     strays, missing = sorted(held - expected), sorted(expected - held)

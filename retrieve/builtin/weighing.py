@@ -35,14 +35,13 @@ def weighed(seen: Seen, weighing: Weighing) -> Vectors:
     always 0 and overwritten by the second term, and a is BM25's factor of term frequency and page length, in
     (0, 1). One more row, (0, 0, 1) with an empty box, is the floor. A query token is (k * w, 0, c) with
     c = k * f, so a word's row gives it c + k * a * (v . w - f) and the floor row c: the best of them is
-    c + k * a * max(0, v . w - f). A word that the page lacks adds nothing, however many words the page has.
+    c + k * a * max(0, v . w - f). A word that the page lacks adds nothing, however many words the page has; a page
+    on which no word was seen has its floor alone.
 
     Source: Robertson & Zaragoza, 2009, for the factor.
     """
     found = seen.vectors
     dim = found.shape[1] + 1
-    if not len(found):
-        return Vectors(np.zeros((0, dim), np.float32), boxes=np.zeros((0, 4), np.float32))
     same = found @ found.T
     factor = _factor(same, weighing)
     keep = _chosen(seen, same, weighing)

@@ -44,6 +44,19 @@ def test_lost_vectors_are_embedded_again(tmp_path: Path, settings: Settings, rai
         assert library.search("yellow", VISUAL).hits[0].page == 5
 
 
+def test_a_page_that_an_arm_lost_without_a_trace_is_found_and_added_again(
+    tmp_path: Path, settings: Settings, rainbow: Path
+) -> None:
+    with Library.open(filled(tmp_path, settings, rainbow)) as library:
+        with library._stores.writing() as arms:
+            arms["visual"].remove([f"{library.documents()[0].id}/0001"])
+            library._stores.mark_synced(arms["visual"])
+        assert library.verify().damaged == ("visual: 1 pages are missing",)
+        assert library.verify(repair=True).repaired == ("visual: 1 missing pages added",)
+        assert library.verify().damaged == ()
+        assert library.search("red", VISUAL).hits[0].page == 1
+
+
 def test_damaged_vectors_are_found_and_repaired(tmp_path: Path, settings: Settings, rainbow: Path) -> None:
     place = filled(tmp_path, settings, rainbow)
     flip(next((place / "vectors").rglob("*.tokens")), at=130)  # the second number of the first vector

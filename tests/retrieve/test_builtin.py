@@ -180,6 +180,15 @@ def test_a_word_below_its_floor_adds_nothing(encoder: BuiltinEncoder) -> None:
     assert scores.max() == scores[0, -1] == asked.rows[0, -1]
 
 
+def test_a_page_on_which_no_word_was_seen_has_its_floor_and_scores_as_one_without_the_words(
+    encoder: BuiltinEncoder,
+) -> None:
+    (asked,) = encoder.queries(["amortization"])
+    picture, other = encoder.pages([Image.new("RGB", (700, 900), "gray"), page("zebra wolf kiwi")])
+    assert picture.rows.tolist() == [[0.0] * (encoder.dim - 1) + [1.0]]
+    assert (asked.rows @ picture.rows.T).max() == (asked.rows @ other.rows.T).max()
+
+
 def test_a_row_scores_the_floor_plus_its_share_of_what_lies_above(encoder: BuiltinEncoder) -> None:
     (asked,) = encoder.queries(["amortization"])
     word = asked.rows[0, :-1] / np.linalg.norm(asked.rows[0, :-1])
