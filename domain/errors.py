@@ -7,6 +7,7 @@ RectoError             anything that recto refuses or cannot do; its text names 
 ├── ModelError         the person who chose the model: it cannot be loaded, or returned nonsense
 │   └── EngineError    the operator: a remote engine is down, slow or wrongly set up
 ├── StoreError         the operator: a file of the library is damaged, missing or of another version
+│   └── FullDiskError  there is no room to write; nothing that was committed is lost
 └── BusyError          another process writes to this library
 """
 
@@ -52,8 +53,27 @@ class StoreError(RectoError):
     """A file of the library that is damaged, missing or of another version."""
 
 
+class FullDiskError(StoreError):
+    """There is no room to write where the library lives."""
+
+    def __init__(self) -> None:
+        """Say what would do."""
+        super().__init__("the disk is full: make room where the library lives, then run it again")
+
+
 class BusyError(RectoError):
     """Another process writes to this library."""
+
+
+_FULL = (
+    "no space left", "os error 28", "disk is full", "disk quota", "os error 122", "file too large", "os error 27",
+)  # fmt: skip
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a full disk or a used-up quota lies behind an error, in the words of whichever library met it."""
+    said = str(error).lower()
+    return isinstance(error, FullDiskError) or any(sign in said for sign in _FULL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from domain.errors import StoreError
+from domain.errors import FullDiskError, StoreError, is_full_disk
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _SUFFIXES = {
@@ -17,7 +17,6 @@ _SUFFIXES = {
     "application/pdf": ".pdf", "application/zlib": ".z",
 }  # fmt: skip
 _KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(\.[a-z0-9]{1,8})?")
-_FULL = ("no space left", "os error 28", "disk quota", "os error 122", "file too large", "os error 27")
 
 
 class ImageStore:
@@ -165,7 +164,7 @@ def _unchanged(path: Path, key: str) -> Iterator[bytes]:
 
 
 def _unwritten(error: Exception) -> StoreError:
+    if is_full_disk(error):
+        return FullDiskError()
     said = str(error).partition("\n")[0]
-    if any(sign in str(error).lower() for sign in _FULL):
-        return StoreError(f"the disk is full: make room where the library lives, then run it again ({said})")
     return StoreError(f"a blob cannot be written: {said}")

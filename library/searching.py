@@ -225,11 +225,15 @@ def load_costs(directory: Path) -> CostModel:
 
 
 def save_costs(directory: Path, cost: CostModel) -> None:
-    """Keep what pairs cost for the next process."""
+    """Keep what pairs cost for the next process; where that cannot be written, searches go on without."""
     unique = uuid.uuid4().hex  # searches that end together must not share the file
     partial_path = directory / f"{COSTS}.{unique}.partial"
-    partial_path.write_text(cost.to_json())
-    partial_path.replace(directory / COSTS)
+    try:
+        partial_path.write_text(cost.to_json())
+        partial_path.replace(directory / COSTS)
+    except OSError as error:
+        log.warning("what pairs cost is not kept: %s", error)
+        partial_path.unlink(missing_ok=True)
 
 
 def _found_page(hit: Hit, document: DocumentRow, row: PageRow, text: str) -> FoundPage:

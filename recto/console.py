@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from domain.errors import RectoError, UsageError
+from domain.errors import FullDiskError, RectoError, UsageError, is_full_disk
 
 if TYPE_CHECKING:
     from library.library import Library, Watch
@@ -90,6 +90,11 @@ def reported() -> Iterator[None]:
     except BrokenPipeError as error:
         sys.stderr.close()
         raise typer.Exit(DONE) from error
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        _say(str(FullDiskError()))
+        raise typer.Exit(FAILED) from error
 
 
 def _say(sentence: str) -> None:

@@ -15,11 +15,13 @@ from domain.errors import (
     BusyError,
     DocumentError,
     EngineError,
+    FullDiskError,
     ModelError,
     NotFoundError,
     RectoError,
     StoreError,
     UsageError,
+    is_full_disk,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -71,6 +73,7 @@ _BY_CLASS: tuple[tuple[type[RectoError], int, str], ...] = (
     (DocumentError, 422, "document"),
     (EngineError, 503, "engine"),
     (ModelError, 500, "model"),
+    (FullDiskError, 507, "disk-full"),
     (StoreError, 500, "store"),
     (BusyError, 409, "busy"),
 )  # a subclass stands before its parent
@@ -121,7 +124,7 @@ def install(app: FastAPI, *, page: Page) -> None:
             log.error("a request failed: %s", type(error).__name__, exc_info=error, extra=_extra(request))
         return page(request, problem) if wants_page(request) else response(problem, _id(request))
 
-    for kind in (RectoError, RequestValidationError, HTTPException):
+    for kind in (RectoError, RequestValidationError, HTTPException, OSError):
         app.add_exception_handler(kind, handle)
 
 
@@ -132,6 +135,8 @@ def _problem_of(error: Exception) -> ProblemError:
         return _of_starlette(error)
     if isinstance(error, RequestValidationError):
         return _of_validation(error)
+    if is_full_disk(error):
+        return as_problem(FullDiskError())
     raise error
 
 

@@ -13,7 +13,7 @@ from anyio import to_thread
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from domain.errors import Failure
+from domain.errors import Failure, FullDiskError
 from service.problems import ProblemError
 from service.settings import MIB, ServiceSettings
 
@@ -75,11 +75,12 @@ async def receive(
     """Write the files of a multipart body to disk; memory stays below a few MiB whatever is sent.
 
     Raises:
-        ProblemError: 415 or 400 where the body is not multipart, 413 for too many files, 507 for a full disk.
+        ProblemError: 415 or 400 where the body is not multipart, 413 for too many files.
+        FullDiskError: the disk has no room left.
     """
     boundary = _boundary(content_type)
     if shutil.disk_usage(folder).free < _RESERVE:
-        raise ProblemError(507, "disk-full", "the library's disk is full; free some space, then try again")
+        raise FullDiskError
     upload = Upload(Path(tempfile.mkdtemp(dir=folder)))
     sink = _Sink(upload, settings)
     try:

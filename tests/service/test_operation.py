@@ -1,5 +1,6 @@
 """Health, figures, headers, logs and limits."""
 
+import errno
 import logging
 from collections.abc import Callable
 
@@ -22,6 +23,17 @@ def test_the_service_says_that_it_lives_and_when_it_is_ready(stocked: TestClient
     stocked.app.state.desk.warmth.join(30)  # type: ignore[attr-defined]
     ready = stocked.get("/readyz")
     assert ready.json() == {"status": "ready", "checks": {"models": "ok", "catalogue": "ok", "worker": "ok"}}
+
+
+def test_a_full_disk_has_a_status_of_its_own(stocked: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stocked.app.state.desk.library, "collections", full)  # type: ignore[attr-defined]
+    answer = stocked.get("/v1/collections")
+    assert answer.status_code == 507
+    assert answer.json()["code"] == "disk-full"
+    assert "make room" in answer.json()["detail"]
 
 
 def test_figures_tell_stages_queue_and_pages(stocked: TestClient) -> None:
