@@ -7,14 +7,15 @@ is filled again. A question is never parsed as a query language.
 import logging
 import shutil
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import tantivy
 
-from domain.errors import BusyError, StoreError
+from domain.errors import BusyError, FullDiskError, StoreError, is_full_disk
 from domain.page import Hit, PageId, document_of
 from domain.run import ranked
 from retrieve.stamp import damage, read_stamp, write_stamp
@@ -88,34 +89,35 @@ class LexicalIndex:
 
     def add(self, pages: Sequence[LexicalPage]) -> None:
         """Add pages, or replace those that are there."""
-        writer = self._writing()
-        with self._mutex:
+        with self._mutex, self._telling():
             for page in pages:
-                writer.delete_documents_by_term("id", page.id)
-                writer.add_document(_document(page))
+                self._writing().delete_documents_by_term("id", page.id)
+                self._writing().add_document(_document(page))
 
     def remove(self, pages: Iterable[PageId]) -> None:
         """Forget pages; unknown ones are ignored."""
-        writer = self._writing()
-        with self._mutex:
+        with self._mutex, self._telling():
             for page in pages:
-                writer.delete_documents_by_term("id", page)
+                self._writing().delete_documents_by_term("id", page)
 
     def remove_documents(self, documents: Iterable[str]) -> None:
         """Forget all pages of documents; unknown ones are ignored."""
-        writer = self._writing()
-        with self._mutex:
+        with self._mutex, self._telling():
             for document in documents:
-                writer.delete_documents_by_term("doc", document)
+                self._writing().delete_documents_by_term("doc", document)
 
     def commit(self) -> None:
-        """Make what was added and removed durable and visible."""
-        writer = self._writing()
-        with self._mutex:
-            writer.commit()
+        """Make what was added and removed durable and visible.
+
+        Raises:
+            FullDiskError: there was no room; what was added since the last commit is forgotten.
+            StoreError: it could not be written; forgotten, too.
+        """
+        with self._mutex, self._telling():
+            self._writing().commit()
             # merges end here and not behind our back: the stamp below must name what stays
-            self._writer = None  # waiting uses the writer up
-            writer.wait_merging_threads()
+            self._writing().wait_merging_threads()  # uses the writer up
+            self._writer = None
             self._stamped = write_stamp(self.directory, self._stamped)
             self._writer = _writer(self.directory, self._index)
             self._index.reload()
@@ -167,6 +169,19 @@ class LexicalIndex:
         if self._writer is not None:
             self._writer.rollback()
             self._writer = None
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Replace a writer that died, and say what it died of, which tantivy does not."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            full = is_full_disk(error) or shutil.disk_usage(self.directory).free < HEAP_BYTES
+            self._writer = None  # the lock goes with the last that holds it: nobody else may
+            self._writer = _writer(self.directory, self._index)
+            if full:
+                raise FullDiskError from error
+            raise StoreError(f"the text index {self.directory} cannot be written: {error}") from error
 
     def _writing(self) -> tantivy.IndexWriter:
         if self._writer is None:

@@ -67,7 +67,7 @@ class Snapshot:
     @cached_property
     def pages(self) -> frozenset[PageId]:
         """Every page."""
-        return frozenset(map(self.name, range(len(self))))
+        return frozenset(self.segments[number].pages[ordinal] for number, ordinal in self.places.tolist())
 
     def name(self, at: int) -> PageId:
         """The page at a position."""

@@ -1,5 +1,7 @@
 """The lexical arm: what is found, what is refused, what survives."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,3 +174,41 @@ def test_many_commits_leave_few_files(tmp_path: Path) -> None:
     assert len(index) == 20
     assert len(_files(index)) < 60
     assert index.verify() is None
+
+
+LIMITED = """
+import resource, shutil, sys
+import subprocess
+import sys
+from pathlib import Path
+from domain.errors import StoreError
+from retrieve.lexical import LexicalIndex, LexicalPage
+
+def page(number, words):
+    return LexicalPage(f"d/{number:04d}", "", "", " ".join(f"w{number}x{word}" for word in range(words)))
+
+index = LexicalIndex.open(Path(sys.argv[1]), writable=True)
+index.add([page(1, 5)])
+index.commit()
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))  # as on a full disk
+for _ in range(2):
+    try:
+        index.add([page(number, 500) for number in range(2, 40)])
+        index.commit()
+    except FullDiskError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+index.add([page(50, 5)])
+index.commit()
+print(sorted(index.pages()), index.verify())
+"""
+
+
+def test_a_writer_that_found_no_room_is_replaced_and_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "lexical")],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    *full, left = done.stdout.splitlines()
+    assert [line[:16] for line in full] == ["the disk is full"] * 2
+    assert left == "['d/0001', 'd/0050'] None"
