@@ -177,11 +177,9 @@ def test_many_commits_leave_few_files(tmp_path: Path) -> None:
 
 
 LIMITED = """
-import resource, shutil, sys
-import subprocess
-import sys
+import resource, sys
 from pathlib import Path
-from domain.errors import StoreError
+from domain.errors import FullDiskError
 from retrieve.lexical import LexicalIndex, LexicalPage
 
 def page(number, words):
