@@ -9,6 +9,7 @@ import typer
 from recto import evaluate, keys, models, training
 from recto.console import out
 from recto.indexing import index
+from recto.listing import listed
 from recto.searching import search
 from recto.serving import serve
 from recto.tune import calibrate, tune
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(index)
 app.command()(search)
+app.command("list")(listed)
 app.command()(remove)
 app.command()(verify)
 app.command()(doctor)

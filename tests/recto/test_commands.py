@@ -110,6 +110,26 @@ def test_a_removed_document_is_not_found_any_more(colours: Path) -> None:
     assert recto("remove", "colours").exit_code == 2
 
 
+def test_list_names_every_document_and_what_failed(colours: Path, tmp_path: Path) -> None:
+    assert "recto index PATH" in recto("list").stdout
+    recto("index", colours)
+    recto("index", write_pdf(tmp_path / "more.pdf", [Sheet("red")]), "--collection", "other")
+    shown = recto("list")
+    assert shown.exit_code == 0
+    assert ["default", "colours.pdf", "3", "ready"] in [
+        line.split()[:4] for line in shown.stdout.splitlines()
+    ]
+    assert ["other", "more.pdf", "1", "ready"] in [line.split()[:4] for line in shown.stdout.splitlines()]
+    (only,) = json.loads(recto("list", "--collection", "other", "--json").stdout)["documents"]
+    assert (only["name"], only["collection"], only["pages"], only["states"]) == (
+        "more.pdf", "other", 1, {"ready": 1},
+    )  # fmt: skip
+    assert recto("remove", only["id"]).exit_code == 0
+    gone = recto("list", "--collection", "other")
+    assert gone.exit_code == 2
+    assert "no collection 'other'" in gone.stderr
+
+
 def test_verify_says_that_all_is_whole(colours: Path) -> None:
     recto("index", colours)
     result = recto("verify")
