@@ -19,10 +19,11 @@ from library.catalog import Catalog
 from library.library import Library
 from library.options import SearchOptions
 from library.settings import Settings
-from library.tables import CollectionRow, DocumentRow, PageRow
+from library.tables import CollectionRow, DocumentRow, JobInputRow, JobRow, PageRow
 
 RESULTS = Path(__file__).parent / "results" / "catalogue.json"
 PAGES, COLLECTIONS, CALLS, BATCH = 20, 4, 5, 1000
+JOB = "job"
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def questions(library: Library) -> dict[str, Callable[[], object]]:
         "a hundred documents of a collection": lambda: library.documents("c0", start=1000, most=100),
         "a collection's documents": lambda: library.documents("c0"),
         "whether a file is there already": lambda: library.twin("c0", "0" * 64),
+        "a job of every document, as it stands": lambda: library.job(JOB),
         "the scope of a search in one collection": lambda: library.scope(SearchOptions(collection="c0")),
         "the scope of a key for two collections": lambda: library.scope(SearchOptions(collections=few)),
         "the scope of a filter by metadata": lambda: library.scope(SearchOptions(filters={"year": "3"})),
@@ -72,6 +74,8 @@ def fill(path: Path, documents: int) -> None:
             numbers = range(start, min(start + BATCH, documents))
             session.execute(sa.insert(DocumentRow), [_document(number) for number in numbers])
             session.execute(sa.insert(PageRow), [_page(n, p + 1) for n in numbers for p in range(PAGES)])
+        session.execute(sa.insert(JobRow), [{"id": JOB, "collection": "c0", "status": "running"}])
+        session.execute(sa.insert(JobInputRow), [_input(number) for number in range(documents)])
     catalog.close()
 
 
@@ -91,6 +95,13 @@ def _document(number: int) -> dict[str, object]:
         "sha256": f"{number + 1:064x}", "size_bytes": 1000, "kind": "pdf", "title": f"Title {number}",
         "pages": PAGES, "state": "ready", "blob": f"{number:064x}", "replaces": None, "failure_code": None,
         "failure_message": None, "fields": {"year": str(number % 10)},
+    }  # fmt: skip
+
+
+def _input(number: int) -> dict[str, object]:
+    return {
+        "job_id": JOB, "position": number, "path": f"file {number}.pdf", "outcome": "accepted",
+        "document_id": f"{number:032x}", "code": None, "message": None,
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from domain.errors import DocumentError, Failure
@@ -15,11 +15,14 @@ from library.batches import batched
 from library.contents import WORDS_TYPE, content, stored_content
 from library.enrichment import can_enrich, enrich
 from library.entries import StoredPage
-from library.results import Progress
+from library.results import Job, Progress
 from library.sources import stem
 from library.stores import Stores
 from library.sync import remove, sync
 from library.tables import DocumentRow
+
+Step = tuple[str, int, int]
+"""A document's name, the last page done of it, and how many pages are done since the step before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +48,34 @@ class Indexer:
             return
         with self.stores.writing() as arms:
             sync(self.stores, arms)
+            now = jobs.progress(job_id)
             with jobs.running(job_id):
-                for name, number in self._steps(job.documents, tuple(arms.values())):
-                    now = jobs.progress(job_id)
+                for name, number, pages in self._steps(job, tuple(arms.values())):
+                    now = replace(now, done=now.done + pages)
                     yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
                     if jobs.status(job_id) == "cancelled":
                         return
-                for other in jobs.unfinished():  # also what a killed run left and this job indexed
-                    if other == job_id or not self._waits(other):
+                for other in jobs.worked_off():  # also what a killed run left and this job indexed
+                    if other == job_id or not can_enrich(self.stores, jobs.job(other).documents):
                         self._end(other)
             if any(arm.behind for arm in arms.values()):
-                now = jobs.progress(job_id)
                 yield Progress(job_id, now.done, now.total, "", 0, time.monotonic() - started)
-
-    def _waits(self, job_id: str) -> bool:
-        documents = self.stores.jobs.job(job_id).documents
-        queued = any(self.stores.catalog.state(doc) == "queued" for doc in documents)
-        return queued or can_enrich(self.stores, documents)
 
     def _end(self, job_id: str) -> None:
         job = self.stores.jobs.job(job_id)
         worked = job.skipped or any(self.stores.catalog.state(doc) == "ready" for doc in job.documents)
         self.stores.jobs.set_status(job_id, "done" if worked or not job.failed else "failed")
 
-    def _steps(self, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
+    def _steps(self, job: Job, arms: Sequence[Arm]) -> Iterator[Step]:
         """Every document, then words for its pages that have none; by then they are found by sight."""
-        for document_id in documents:
+        for document_id in self.stores.jobs.queued(job.id):
             yield from self._document(document_id, arms)
-        if can_enrich(self.stores, documents):
-            yield from enrich(self.stores, documents, arms)
+        if can_enrich(self.stores, job.documents):
+            for name, number in enrich(self.stores, job.documents, arms):
+                yield name, number, 0
 
-    def _document(self, document_id: str, arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
-        """Every batch of a document; yields its name and the last page done."""
+    def _document(self, document_id: str, arms: Sequence[Arm]) -> Iterator[Step]:
+        """Every batch of a document."""
         catalog = self.stores.catalog
         document = catalog.document(document_id)
         if document.state != "queued":
@@ -84,7 +83,7 @@ class Indexer:
         stored = catalog.pages(document_id, states=("rendered", "embedded"))
         for rows in batched(stored, self.stores.settings.batch_pages):
             self._commit(document, [stored_content(self.stores, document, row) for row in rows], arms)
-            yield document.name, rows[-1].number
+            yield document.name, rows[-1].number, len(rows)
         waiting = [row.number for row in catalog.pages(document_id, states=("queued",))]
         try:
             yield from self._rendered(document, waiting, arms)
@@ -93,16 +92,14 @@ class Indexer:
             return
         self._finish(document)
 
-    def _rendered(
-        self, document: DocumentRow, numbers: Sequence[int], arms: Sequence[Arm]
-    ) -> Iterator[tuple[str, int]]:
+    def _rendered(self, document: DocumentRow, numbers: Sequence[int], arms: Sequence[Arm]) -> Iterator[Step]:
         if not numbers:
             return
         with self._original(document) as path:
             for batch in batched(self.renderer.pages(path, numbers), self.stores.settings.batch_pages):
                 contents = self._stored(document, batch)
                 self._commit(document, contents, arms)
-                yield document.name, batch[-1].number
+                yield document.name, batch[-1].number, len(batch)
 
     def _stored(self, document: DocumentRow, batch: Sequence[Rendered | FailedPage]) -> list[PageContent]:
         """Keep what was rendered, note what failed, and give what is to be embedded."""

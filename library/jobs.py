@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from domain.errors import Failure, FailureCode, NotFoundError
 from library.catalog import OPEN_STATES, Catalog
@@ -100,11 +100,13 @@ class Jobs:
 
     def progress(self, job_id: str) -> Done:
         """How many of a job's pages are done, counted in the catalogue."""
-        wanted = sa.select(JobInputRow.document_id).where(
-            JobInputRow.job_id == job_id, JobInputRow.outcome == "accepted"
-        )
         with self._catalog.begin() as session:
-            return _progress(session, tuple(doc for doc in session.scalars(wanted) if doc))
+            return _progress(session, job_id)
+
+    def queued(self, job_id: str) -> tuple[str, ...]:
+        """The documents of a job that wait to be indexed, in its order."""
+        with self._catalog.begin() as session:
+            return tuple(session.scalars(_waiting(job_id).order_by(JobInputRow.position)))
 
     def all(
         self, *, collections: frozenset[str] | None = None, unfinished: bool = False, most: int | None = None
@@ -124,6 +126,26 @@ class Jobs:
         with self._catalog.begin() as session:
             return tuple(session.scalars(wanted))
 
+    def worked_off(self) -> tuple[str, ...]:
+        """Those of the unfinished jobs that have no document left to be indexed."""
+        waiting = _waiting(JobRow.id).correlate(JobRow).exists()
+        wanted = sa.select(JobRow.id).where(JobRow.status.in_(UNFINISHED), ~waiting)
+        with self._catalog.begin() as session:
+            return tuple(session.scalars(wanted.order_by(JobRow.sequence)))
+
+
+def _mine(job_id: str | InstrumentedAttribute[str]) -> sa.Select[Any]:
+    """The documents of a job."""
+    return sa.select(JobInputRow.document_id).where(
+        JobInputRow.job_id == job_id, JobInputRow.outcome == "accepted"
+    )
+
+
+def _waiting(job_id: str | InstrumentedAttribute[str]) -> sa.Select[Any]:
+    """The documents of a job that wait to be indexed."""
+    mine = _mine(job_id).join(DocumentRow, DocumentRow.id == JobInputRow.document_id)
+    return mine.where(DocumentRow.state == "queued")
+
 
 def _input_row(job_id: str, position: int, item: Input) -> JobInputRow:
     outcome = "failed" if item.failure else "skipped" if item.skipped else "accepted"
@@ -142,7 +164,7 @@ def _job(session: Session, row: JobRow) -> Job:
     wanted = sa.select(JobInputRow).where(JobInputRow.job_id == row.id).order_by(JobInputRow.position)
     inputs = session.scalars(wanted).all()
     accepted = {i.document_id: i.path for i in inputs if i.outcome == "accepted" and i.document_id}
-    progress = _progress(session, tuple(accepted))
+    progress = _progress(session, row.id)
     return Job(
         id=row.id,
         collection=row.collection,
@@ -152,18 +174,19 @@ def _job(session: Session, row: JobRow) -> Job:
         pages_total=progress.total,
         failed=(
             *_failed_inputs(inputs),
-            *_failed_documents(session, accepted),
-            *_failed_pages(session, accepted),
+            *_failed_documents(session, row.id, accepted),
+            *_failed_pages(session, row.id, accepted),
         ),
         skipped=tuple(Skipped(i.path, i.message or "") for i in inputs if i.outcome == "skipped"),
     )
 
 
-def _progress(session: Session, documents: tuple[str, ...]) -> Done:
-    of_job = PageRow.document_id.in_(documents)
-    count = sa.select(sa.func.count()).select_from(PageRow)
-    total = session.scalar(count.where(of_job)) or 0
-    waiting = session.scalar(count.where(of_job, PageRow.state.in_(OPEN_STATES))) or 0
+def _progress(session: Session, job_id: str) -> Done:
+    mine = _mine(job_id)
+    pages = sa.select(sa.func.sum(DocumentRow.pages)).where(DocumentRow.id.in_(mine))
+    of_job = sa.select(sa.func.count()).select_from(PageRow).where(PageRow.document_id.in_(mine))
+    total = session.scalar(pages) or 0
+    waiting = session.scalar(of_job.where(PageRow.state.in_(OPEN_STATES))) or 0
     return Done(total - waiting, total)
 
 
@@ -172,16 +195,17 @@ def _failed_inputs(inputs: Sequence[JobInputRow]) -> list[FailedInput]:
     return [FailedInput(path, reason) for path, reason in found if reason]
 
 
-def _failed_documents(session: Session, accepted: dict[str, str]) -> list[FailedInput]:
-    wanted = sa.select(DocumentRow).where(DocumentRow.id.in_(accepted), DocumentRow.state == "failed")
+def _failed_documents(session: Session, job_id: str, accepted: dict[str, str]) -> list[FailedInput]:
+    mine = DocumentRow.id.in_(_mine(job_id))
+    wanted = sa.select(DocumentRow).where(mine, DocumentRow.state == "failed")
     found = ((row.id, failure(row.failure_code, row.failure_message)) for row in session.scalars(wanted))
     return [FailedInput(accepted[doc], reason) for doc, reason in found if reason]
 
 
-def _failed_pages(session: Session, accepted: dict[str, str]) -> list[FailedInput]:
+def _failed_pages(session: Session, job_id: str, accepted: dict[str, str]) -> list[FailedInput]:
     wanted = (
         sa.select(PageRow)
-        .where(PageRow.document_id.in_(accepted), PageRow.state == "failed")
+        .where(PageRow.document_id.in_(_mine(job_id)), PageRow.state == "failed")
         .order_by(PageRow.document_id, PageRow.number)
     )
     rows = session.scalars(wanted).all()

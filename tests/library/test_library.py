@@ -147,6 +147,19 @@ def test_collections_are_summed_up_and_listed_in_pieces(library: Library, tmp_pa
     assert library.twin("one", whole[1].sha256) is None
 
 
+def test_steps_count_every_page_once_whatever_became_of_it(library: Library, tmp_path: Path) -> None:
+    paths = [
+        write_pdf(tmp_path / f"{name}.pdf", [Sheet(name), Sheet("white"), Sheet("blue")])
+        for name in ("red", "green")
+    ]
+    job = library.accept(paths)
+    steps = [step.pages_done for step in library.process(job.id)]
+    assert steps == sorted(steps)
+    done = library.job(job.id)
+    assert (steps[-1], done.pages_done, done.pages_total, done.status) == (6, 6, 6, "done")
+    assert library.unfinished() == ()
+
+
 def test_a_search_keeps_to_its_collection_whether_or_not_there_are_others(
     library: Library, tmp_path: Path
 ) -> None:
