@@ -145,7 +145,8 @@ class TokenStore:
                 full = [entries for entries in tiers.values() if len(entries) >= FAN]
                 if not full:
                     return
-                self._rewrite(full[0])
+                sizes = np.cumsum([entry.pages for entry in full[0]])
+                self._rewrite(full[0][: max(FAN, int(np.searchsorted(sizes, LARGEST)) + 1)])
 
     def close(self) -> None:
         """Let another process write."""

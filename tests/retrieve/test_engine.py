@@ -251,6 +251,17 @@ def test_many_small_batches_are_merged(tmp_path: Path) -> None:
     assert engine.search(ROWS[5], k=1)[0].page == PAGES[5]
 
 
+def test_a_backlog_of_segments_is_joined_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "LARGEST", 10)
+    store = TokenStore(tmp_path, fingerprint=MADE_BY, dim=DIM, writable=True)
+    for page, rows in zip(PAGES, ROWS, strict=True):
+        store.add([(page, PageRecord.of(page, 0, rows, "int8"))])
+    store.merge()
+    assert [entry.pages for entry in store.snapshot.manifest.segments] == [10] * 4
+    assert store.snapshot.pages == set(PAGES)
+    store.close()
+
+
 def test_a_damaged_or_missing_first_stage_is_rebuilt_and_changes_no_ranking(filled: Path) -> None:
     first = opened(filled, writable=True, exact_rows=100)
     first.settle()
