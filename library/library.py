@@ -10,7 +10,6 @@ from domain.errors import UsageError
 from domain.page import PageId, Query, Word
 from domain.run import Run
 from domain.stage import Stage
-from ingest.limits import Limits
 from ingest.render import Renderer
 from library import health, reading, renewal, sync
 from library.enrichment import lacking
@@ -48,14 +47,7 @@ class Library:
         self.directory, self.settings = directory, settings
         self._models = Models(settings)
         self._stores = Stores(directory, settings, self._models)
-        limits = Limits(
-            dpi=settings.dpi,
-            max_pixels=settings.max_pixels,
-            max_pages=settings.max_pages,
-            max_bytes=settings.max_bytes,
-            page_timeout_s=settings.page_timeout_s,
-        )
-        self._renderer = Renderer(limits, settings.workers)
+        self._renderer = Renderer(settings.limits, settings.workers)
         self._indexer = Indexer(self._stores, self._renderer)
         self._searcher = Searcher(self._stores, load_costs(directory))
 

@@ -11,6 +11,7 @@ import platformdirs
 import tomli_w
 
 from domain.errors import UsageError
+from ingest.limits import Limits
 
 FILE_NAME = "settings.toml"
 PREFIX = "RECTO_"
@@ -146,6 +147,17 @@ class Settings:
         partial = directory / f"{FILE_NAME}.partial"
         partial.write_text(tomli_w.dumps(_plain(self)), encoding="utf-8")
         partial.replace(directory / FILE_NAME)
+
+    @property
+    def limits(self) -> Limits:
+        """What a renderer may take on."""
+        return Limits(
+            dpi=self.dpi,
+            max_pixels=self.max_pixels,
+            max_pages=self.max_pages,
+            max_bytes=self.max_bytes,
+            page_timeout_s=self.page_timeout_s,
+        )
 
     def changed(self, values: Mapping[str, Any]) -> "Settings":
         """These settings with some replaced, values checked.
