@@ -151,7 +151,7 @@ class Indexer:
             return
         catalog.set_document(document.id, "ready")
         if document.replaces:
-            remove(self.stores, document.replaces)
+            remove(self.stores, [document.replaces])
 
     @contextmanager
     def _original(self, document: DocumentRow) -> Iterator[Path]:

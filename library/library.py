@@ -173,14 +173,14 @@ class Library:
             self._stores.jobs.set_status(job_id, "cancelled")
         return self.job(job_id)
 
-    def remove(self, document_id: str) -> None:
-        """Delete a document: its rows, its place in every index, and its blobs.
+    def remove(self, *documents: str) -> None:
+        """Delete documents, by id: their rows, their places in every index, and their blobs.
 
         Raises:
-            NotFoundError: there is no such document.
+            NotFoundError: one of them does not exist; none is deleted.
             BusyError: another process writes to this library.
         """
-        sync.remove(self._stores, document_id)
+        sync.remove(self._stores, documents)
 
     def renew(self, encoder: str) -> Iterator[Progress]:
         """Embed every page anew with another encoder, then swap; open the library again to use it.

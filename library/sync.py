@@ -1,6 +1,7 @@
 """Keeping the arms true to the catalogue: deletions finished, strays dropped, missing pages added again."""
 
 import logging
+from collections.abc import Sequence
 
 from domain.page import PageId, document_of, page_id
 from library.arms import Arm
@@ -11,16 +12,18 @@ from library.stores import Arms, Stores
 log = logging.getLogger(__name__)
 
 
-def remove(stores: Stores, document_id: str) -> None:
-    """Delete a document: hidden at once, then out of the arms, then its rows, then its blobs.
+def remove(stores: Stores, documents: Sequence[str]) -> None:
+    """Delete documents: hidden at once, then out of the arms, all together, then their rows, then their blobs.
 
     Raises:
-        NotFoundError: there is no such document.
+        NotFoundError: one of them does not exist; none is deleted.
         BusyError: another process writes to this library.
     """
-    stores.catalog.document(document_id)
+    for document_id in documents:
+        stores.catalog.document(document_id)
     with stores.writing() as arms:
-        stores.catalog.set_document(document_id, "deleting")
+        for document_id in documents:
+            stores.catalog.set_document(document_id, "deleting")
         sync(stores, arms)
 
 
@@ -40,16 +43,18 @@ def catch_up(stores: Stores) -> tuple[str, ...]:
 
 
 def _finish_deletions(stores: Stores, arms: Arms) -> None:
-    for row in stores.catalog.documents(state="deleting"):
-        pages = [page_id(row.id, page.number) for page in stores.catalog.pages(row.id)]
-        before = [arm for arm in arms.values() if stores.is_synced(arm)]
-        for arm in arms.values():
-            arm.remove(pages)
-        blobs = stores.catalog.forget(row.id)
-        for arm in before:
-            stores.mark_synced(arm)
-        for key in blobs:
-            stores.blobs.delete(key)
+    rows = stores.catalog.documents(state="deleting")
+    if not rows:
+        return
+    pages = [page_id(row.id, number) for row in rows for number in range(1, row.pages + 1)]
+    before = [arm for arm in arms.values() if stores.is_synced(arm)]
+    for arm in arms.values():
+        arm.remove(pages)
+    blobs = [key for row in rows for key in stores.catalog.forget(row.id)]
+    for arm in before:
+        stores.mark_synced(arm)
+    for key in blobs:
+        stores.blobs.delete(key)
 
 
 def _bring_up(stores: Stores, arm: Arm) -> list[str]:

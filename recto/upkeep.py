@@ -49,9 +49,10 @@ def remove(
     with reported(), open_library(library) as lib:
         from library.options import SearchOptions
 
-        for found in sorted(lib.scope(SearchOptions(collection=collection, document=document)) or ()):
-            name = lib.document(found).name
-            lib.remove(found)
+        found = sorted(lib.scope(SearchOptions(collection=collection, document=document)) or ())
+        names = [lib.document(document_id).name for document_id in found]
+        lib.remove(*found)
+        for name in names:
             out.print(f"{name} was removed")
 
 

@@ -198,11 +198,11 @@ class View:
         self.caller.need("write")
         return self._library.cancel(self.job(job_id).id)
 
-    def remove(self, document_id: str) -> None:
-        """Remove a document and its pages; needs the write scope."""
+    def remove(self, *documents: str) -> None:
+        """Remove documents, by id, and their pages; needs the write scope."""
         self.caller.need("write")
         with self._turn():
-            self._library.remove(self.document(document_id).id)
+            self._library.remove(*(self.document(document_id).id for document_id in documents))
 
     def _visible(self, collection: str) -> None:
         if not self.caller.sees(collection):

@@ -127,6 +127,21 @@ def test_metadata_filters_are_exact(library: Library, tmp_path: Path) -> None:
     assert {hit.document for hit in hits} == {"r2024"}
 
 
+def test_documents_removed_together_leave_nothing_but_the_others(library: Library, tmp_path: Path) -> None:
+    names = ("one", "two", "three")
+    paths = [write_pdf(tmp_path / f"{n}.pdf", [Sheet("red", "shared"), Sheet("blue", n)]) for n in names]
+    library.index(paths)
+    documents = {info.name: info.id for info in library.documents()}
+    with pytest.raises(NotFoundError, match="nothing"):
+        library.remove(documents["one.pdf"], "nothing")
+    assert len(library.documents()) == 3
+    library.remove(documents["one.pdf"], documents["two.pdf"])
+    assert [info.name for info in library.documents()] == ["three.pdf"]
+    assert {hit.document for hit in library.search("shared red").hits} == {"three"}
+    report = library.verify()
+    assert (report.damaged, report.checked["pages"], report.checked["visual pages"]) == ((), 2, 2)
+
+
 def test_collections_are_summed_up_and_listed_in_pieces(library: Library, tmp_path: Path) -> None:
     colours = ("red", "blue", "green")
     paths = [
