@@ -13,7 +13,8 @@ from domain.errors import Failure, NotFoundError
 from domain.page import PageId, document_of, number_of, page_id
 from library.batches import batched
 from library.database import connect
-from library.entries import Holdings, NewDocument, StoredPage
+from library.entries import NewDocument, StoredPage
+from library.results import CollectionInfo
 from library.tables import Base, CollectionRow, DocumentRow, JobInputRow, PageRow, StampRow
 
 OPEN_STATES = ("queued", "rendered", "embedded")
@@ -154,7 +155,7 @@ class Catalog:
         with self.begin() as session:
             return tuple(session.scalars(wanted))
 
-    def holdings(self) -> dict[str, Holdings]:
+    def holdings(self) -> tuple[CollectionInfo, ...]:
         """How much each collection that holds documents holds, by name."""
         sums = sa.select(DocumentRow.collection, sa.func.count(), sa.func.sum(DocumentRow.pages)).where(THERE)
         sums = sums.group_by(DocumentRow.collection).order_by(DocumentRow.collection)
@@ -162,10 +163,10 @@ class Catalog:
         unready = unready.where(PageRow.state.in_(UNREADY), THERE).group_by(DocumentRow.collection)
         with self.begin() as session:
             waiting = dict(iter(session.execute(unready)))
-            return {
-                name: Holdings(documents, pages, pages - waiting.get(name, 0))
+            return tuple(
+                CollectionInfo(name, documents, pages, pages - waiting.get(name, 0))
                 for name, documents, pages in session.execute(sums)
-            }
+            )
 
     # Pages
 

@@ -1,4 +1,4 @@
-"""What is written into the catalogue, and what it sums up."""
+"""What is written into the catalogue."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,15 +19,6 @@ class NewDocument:
     blob: str
     fields: Mapping[str, str]
     replaces: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """How much a collection holds."""
-
-    documents: int
-    pages: int
-    ready_pages: int
 
 
 @dataclass(frozen=True, slots=True)

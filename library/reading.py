@@ -21,10 +21,7 @@ JPEG_QUALITY = 82
 
 def collections(stores: Stores) -> tuple[CollectionInfo, ...]:
     """Every collection and how much is in it."""
-    return tuple(
-        CollectionInfo(name, held.documents, held.pages, held.ready_pages)
-        for name, held in stores.catalog.holdings().items()
-    )
+    return stores.catalog.holdings()
 
 
 def documents(
