@@ -73,7 +73,7 @@ _FULL = (
 def is_full_disk(error: BaseException) -> bool:
     """Whether a full disk or a used-up quota lies behind an error, in the words of whichever library met it."""
     said = str(error).lower()
-    return isinstance(error, FullDiskError) or any(sign in said for sign in _FULL)
+    return any(sign in said for sign in _FULL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,13 +105,10 @@ class Catalog:
 
     def known(self, collection: str, sha256: str) -> DocumentRow | None:
         """The document of this content in this collection, if any."""
-        wanted = sa.select(DocumentRow).where(
-            DocumentRow.collection == collection,
-            DocumentRow.sha256 == sha256,
-            THERE,
-        )
+        wanted = _listed(collection).where(THERE, DocumentRow.sha256 == sha256)
         with self.begin() as session:
-            return session.scalars(wanted).first()
+            found: DocumentRow | None = session.scalars(wanted).first()
+        return found
 
     def state(self, document_id: str) -> str | None:
         """A document's state, None where there is no such document."""
@@ -119,7 +116,7 @@ class Catalog:
             return session.scalar(sa.select(DocumentRow.state).where(DocumentRow.id == document_id))
 
     def set_document(self, document_id: str, state: str, failure: Failure | None = None) -> None:
-        """Move a document to a state; `deleting` hides it and its pages at once."""
+        """Move a document to a state."""
         with self.begin() as session:
             session.execute(
                 sa.update(DocumentRow)
@@ -130,8 +127,14 @@ class Catalog:
                     failure_message=failure.message if failure else None,
                 )
             )
-            if state == "deleting":
-                _stamp(session)
+
+    def hide(self, documents: Sequence[str]) -> None:
+        """Hide documents and their pages at once, until `forget` drops their rows."""
+        hidden = sa.update(DocumentRow).values(state="deleting")
+        with self.begin() as session:
+            for some in batched(documents, ASKED_AT_ONCE):
+                session.execute(hidden.where(DocumentRow.id.in_(some)))
+            _stamp(session)
 
     def forget(self, document_id: str) -> tuple[str, ...]:
         """Drop a document's rows and name the blobs that nothing else uses."""
@@ -196,11 +199,8 @@ class Catalog:
 
     def page_ids(self, *, with_text: bool = False) -> frozenset[PageId]:
         """Every searchable page, or only those that have a text layer."""
-        wanted = (
-            sa.select(PageRow.document_id, PageRow.number)
-            .join(DocumentRow)
-            .where(PageRow.state == "ready", THERE)
-        )
+        wanted = sa.select(PageRow.document_id, PageRow.number).join(DocumentRow)
+        wanted = wanted.where(PageRow.state == "ready", THERE)
         if with_text:
             wanted = wanted.where(PageRow.characters > 0)
         with self.begin() as session:
@@ -214,9 +214,8 @@ class Catalog:
 
     def states(self, documents: Sequence[DocumentRow]) -> list[dict[str, int]]:
         """How many pages each of these documents has in each state, in order."""
-        wanted = sa.select(PageRow.document_id, PageRow.state, sa.func.count()).group_by(
-            PageRow.document_id, PageRow.state
-        )
+        told = (PageRow.document_id, PageRow.state)
+        wanted = sa.select(*told, sa.func.count()).group_by(*told)
         found: dict[str, dict[str, int]] = {row.id: {} for row in documents}
         with self.begin() as session:
             for some in batched(found, ASKED_AT_ONCE):

@@ -196,7 +196,7 @@ class Searcher:
 
     def _notes(self, answer: Answer) -> tuple[str, ...]:
         notes = answer.notes
-        if not self.stores.catalog.sizes()["documents"]:
+        if not self.stores.catalog.collections():
             notes = (*notes, "this library is empty: add documents with `recto index PATH`")
         return notes
 

@@ -22,8 +22,7 @@ def remove(stores: Stores, documents: Sequence[str]) -> None:
     for document_id in documents:
         stores.catalog.document(document_id)
     with stores.writing() as arms:
-        for document_id in documents:
-            stores.catalog.set_document(document_id, "deleting")
+        stores.catalog.hide(documents)
         sync(stores, arms)
 
 

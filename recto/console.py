@@ -90,7 +90,7 @@ def reported() -> Iterator[None]:
     except BrokenPipeError as error:
         sys.stderr.close()
         raise typer.Exit(DONE) from error
-    except Exception as error:
+    except Exception as error:  # a full disk speaks through whichever library met it; all else goes on
         if not is_full_disk(error):
             raise
         _say(str(FullDiskError()))

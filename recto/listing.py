@@ -1,5 +1,6 @@
 """`recto list`: what a library holds."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,9 +12,6 @@ from recto.options import JsonOption, LibraryOption
 if TYPE_CHECKING:
     from library.results import DocumentInfo
 
-PIECE = 1000
-"""Documents read at a time."""
-
 
 def listed(
     collection: Annotated[str | None, typer.Option(help="Only this collection.", show_default=False)] = None,
@@ -22,9 +20,7 @@ def listed(
 ) -> None:
     """List the documents of a library, by collection and name, and how far each is."""
     with reported(), open_library(library) as lib:
-        found: list[DocumentInfo] = []
-        while piece := lib.documents(collection, start=len(found), most=PIECE):
-            found += piece
+        found = lib.documents(collection)
         if as_json:
             print_json({"documents": found})
         elif found:
@@ -33,7 +29,7 @@ def listed(
             out.print("this library is empty: add documents with `recto index PATH`")
 
 
-def _show(found: "list[DocumentInfo]") -> None:
+def _show(found: "Sequence[DocumentInfo]") -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("collection", no_wrap=True)
     table.add_column("document", overflow="fold")

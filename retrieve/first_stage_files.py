@@ -9,6 +9,7 @@ pages one holds 13 GB.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -166,12 +167,10 @@ def load(directory: Path, stamp: Stamp, *, dim: int) -> FirstStage:
         StoreError: a file is missing or damaged.
     """
     path = directory / stamp.cells.name
-    try:
+    with _readable(path):
         _check(path, stamp.cells.checksum)
         with path.open("rb") as file:
             cells = _read_index(file)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
     first = FirstStage(cells, count=stamp.count, trained=stamp.trained)
     take_more(first, directory, stamp.parts, dim=dim)
     return first
@@ -250,7 +249,14 @@ def _mapped(path: Path, entry: PartEntry, dim: int) -> tuple[PageTable, Quantise
 
 
 def _sound(directory: Path, entry: PartEntry, dim: int) -> Part:
-    try:
+    with _readable(directory / entry.name):
         return read_part(directory, entry, dim)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Name the file that cannot be read."""
+    try:
+        yield
     except (OSError, RuntimeError, ValueError) as error:
-        raise StoreError(f"{directory / entry.name} cannot be read: {error}") from error
+        raise StoreError(f"{path} cannot be read: {error}") from error

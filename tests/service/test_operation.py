@@ -29,7 +29,7 @@ def test_a_full_disk_has_a_status_of_its_own(stocked: TestClient, monkeypatch: p
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(stocked.app.state.desk.library, "collections", full)  # type: ignore[attr-defined]
+    monkeypatch.setattr(stocked.app.state.desk.library, "collections", full)  # type: ignore[attr-defined]  # a client holds any application
     answer = stocked.get("/v1/collections")
     assert answer.status_code == 507
     assert answer.json()["code"] == "disk-full"
