@@ -2,21 +2,42 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from domain.fusion import minmax
 from domain.page import document_of
 from domain.run import Answer, Run, ranked
 from domain.stage import Stage
 
-PagesOf = Callable[[Collection[str]], Mapping[str, int]]
-"""How many pages each of these documents (by id) has; one that it does not know has those in the ranking."""
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long a document is, and how its pages are numbered in print.
+
+    Attributes:
+        pages: how many it has.
+        before: how many pages stand before the one whose printed number is 1 (below 0: an excerpt that begins
+            later); None where no numbers are printed, or none that count up with the pages.
+    """
+
+    pages: int
+    before: int | None = None
+
+    def printed(self, number: int) -> int | None:
+        """The number printed on a page, where it is known and is another than the page's own, from 1."""
+        if not self.before or number <= self.before:
+            return None
+        return number - self.before
+
+
+ExtentsOf = Callable[[Collection[str]], Mapping[str, Extent]]
+"""The extent of each of these documents (by id); one that it does not know has the pages in the ranking."""
 
 SHARPNESS = 6.0
 """How much a document's best pages count before its many; chosen with the usual share (docs/decisions/0093)."""
 
 
-def lift_documents(share: float, pages_of: PagesOf) -> Stage:
+def lift_documents(share: float, extents_of: ExtentsOf) -> Stage:
     """Add to each page's score, stretched to [0, 1], a share of what its document shows as a whole.
 
     A document shows the soft mean of its pages' scores, log(mean(exp(SHARPNESS * score))) / SHARPNESS; pages that are
@@ -25,7 +46,7 @@ def lift_documents(share: float, pages_of: PagesOf) -> Stage:
 
     Args:
         share: from 0; 0 leaves rankings as they are.
-        pages_of: tells how long documents are.
+        extents_of: tells how long documents are.
 
     Raises:
         ValueError: the share is negative or not finite.
@@ -36,20 +57,20 @@ def lift_documents(share: float, pages_of: PagesOf) -> Stage:
         raise ValueError(f"the share of documents must be from 0, not {share}")
 
     def lifted(run: Run) -> Run:
-        return Run(tuple(_lifted(answer, share, pages_of) for answer in run.answers)) if share else run
+        return Run(tuple(_lifted(answer, share, extents_of) for answer in run.answers)) if share else run
 
     return lifted
 
 
-def _lifted(answer: Answer, share: float, pages_of: PagesOf) -> Answer:
+def _lifted(answer: Answer, share: float, extents_of: ExtentsOf) -> Answer:
     scores = minmax([hit.score for hit in answer.hits])
     owners = [document_of(hit.page) for hit in answer.hits]
     excess: dict[str, list[float]] = {}
     for owner, score in zip(owners, scores, strict=True):
         excess.setdefault(owner, []).append(math.expm1(SHARPNESS * score))
-    pages = pages_of(excess.keys())
+    extents = extents_of(excess.keys())
     shows = {
-        owner: math.log1p(math.fsum(own) / max(pages.get(owner, 0), len(own))) / SHARPNESS
+        owner: math.log1p(math.fsum(own) / max(extents.get(owner, Extent(0)).pages, len(own))) / SHARPNESS
         for owner, own in excess.items()
     }
     return replace(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from domain.documents import Extent
 from domain.errors import UsageError
 from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId, Query
@@ -44,14 +45,14 @@ class Asked:
         qrels: query id to page id to relevance.
         groups: what each question is about, so that no document is in two folds of a cross-validation.
         pages: pages that can be found.
-        lengths: how many pages each document has, by id.
+        extents: how many pages each document has and how they are numbered, by id.
     """
 
     queries: tuple[Query, ...]
     qrels: Qrels
     groups: tuple[str, ...]
     pages: int
-    lengths: Mapping[str, int] = field(default_factory=dict)
+    extents: Mapping[str, Extent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def record(library: Library, asked: Asked, *, depth: int, tick: Tick = lambda _:
     """Ask every arm of the library every question, one at a time, so that the times are a person's.
 
     Args:
-        library: opened with `plain` settings.
+        library: opened with `plain` settings, and without `named_pages`.
         asked: the questions.
         depth: pages an arm returns.
         tick: called with the arm's name after each question.
@@ -186,7 +187,7 @@ def joined(parts: Mapping[str, Recording]) -> Recording:
             qrels,
             tuple(groups),
             max(part.asked.pages for part in several),
-            {doc: pages for part in several for doc, pages in part.asked.lengths.items()},
+            {doc: extent for part in several for doc, extent in part.asked.extents.items()},
         ),
         arms={arm: tuple(chain.from_iterable(p.arms[arm] for p in several)) for arm in first.arms},
         arm_ms={arm: tuple(chain.from_iterable(p.arm_ms[arm] for p in several)) for arm in first.arms},
@@ -251,7 +252,10 @@ def replayed(recording: Recording, settings: Settings) -> Parts:
         similarities=_alike,
         calibration=None,
         cost=CostModel(),
-        pages_of=lambda _documents: recording.asked.lengths,
+        extents_of=lambda documents: {
+            doc: known for doc in documents if (known := recording.asked.extents.get(doc))
+        },
+        searchable=lambda pages: pages,
     )
 
 

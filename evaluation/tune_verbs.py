@@ -143,7 +143,8 @@ def _recorded(
     watch: Watch,
 ) -> Recording:
     deep = max(labels.read_depth, settings.candidates)
-    with Library.open(directory, replace(plain(settings, deep), reranker=NO_RERANKER)) as library:
+    arms_alone = replace(plain(settings, deep), reranker=NO_RERANKER, named_pages=False)
+    with Library.open(directory, arms_alone) as library:
         asked = _asked(library, labels, files, watch)
         recording = record(library, asked, depth=deep, tick=watch.asking)
     settings = plain(settings, labels.read_depth)
@@ -162,10 +163,10 @@ def _asked(library: Library, labels: Labels, files: Files, watch: Watch) -> Aske
         job_id, pages = accepted(library, files)
         placed = place(library, files, job_id, progress=watch.embedding)
     benchmark = resolve(files, pages, bound=labels.bound, allow_missing=labels.allow_missing)
-    return _questions(benchmark, placed, bound=labels.bound)
+    return _questions(benchmark, placed, library, bound=labels.bound)
 
 
-def _questions(benchmark: Benchmark, placed: Placed, *, bound: bool) -> Asked:
+def _questions(benchmark: Benchmark, placed: Placed, library: Library, *, bound: bool) -> Asked:
     corpus, queries, groups = placed.corpus, [], []
     qrels = {
         query: {corpus.page(page): score for page, score in judged.items()}
@@ -177,7 +178,6 @@ def _questions(benchmark: Benchmark, placed: Placed, *, bound: bool) -> Asked:
         queries.append(Query(question.id, question.text, scope))
         relevant = min(page for page, score in qrels[question.id].items() if score > 0)
         groups.append(own or relevant.rpartition("/")[0])
-    lengths = {
-        corpus.documents[name]: pages for name, pages in placed.pages.items() if name in corpus.documents
-    }
-    return Asked(tuple(queries), qrels, tuple(groups), len(placed.ready), lengths)
+    found = [corpus.documents[name] for name in placed.pages if name in corpus.documents]
+    extents = {doc: library.document(doc).extent for doc in found}
+    return Asked(tuple(queries), qrels, tuple(groups), len(placed.ready), extents)

@@ -247,7 +247,10 @@ def _baseline(path: Path | None, data: str, revision: str) -> Report | None:
 
 
 def _opened(source: Source, files: Files, changes: Mapping[str, Any]) -> Library:
-    """Open the library that was named, else the stored one of a collection or a folder's own in the cache."""
+    """Open the library that was named, else the stored one of a collection or a folder's own in the cache.
+
+    The cache keeps vectors, not choices: what `recto tune` set there while it recorded decides nothing here.
+    """
     stored = source.library or (default_directory() if source.collection is not None else None)
-    directory = stored or cache_directory(files, Settings().changed(changes))
-    return Library.open(directory, Settings.load(directory).changed(changes))
+    settings = Settings.load(stored).changed(changes)
+    return Library.open(stored or cache_directory(files, settings), settings)

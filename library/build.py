@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.documents import PagesOf, lift_documents
+from domain.documents import ExtentsOf, lift_documents
 from domain.errors import EngineError, UsageError
 from domain.fingerprint import Fingerprint
 from domain.fusion import fuse_scores
+from domain.named_pages import Searchable, lift_named
 from domain.page import PageId
 from domain.run import Run
 from domain.stage import Stage, cut, fuse, then
@@ -46,7 +47,8 @@ class Parts:
         final_reranker: gives the cross-encoder of the top few pages.
         fields: the metadata of a page's document, for boosts.
         size_of: the size class of a page, by which costs are learned apart.
-        pages_of: how many pages documents have.
+        extents_of: how many pages documents have, and how they are numbered.
+        searchable: which of some pages can be found.
     """
 
     settings: Settings
@@ -59,7 +61,8 @@ class Parts:
     final_reranker: Callable[[], Reranker | None] = lambda: None
     fields: Callable[[PageId], Mapping[str, str]] = lambda _page: {}
     size_of: Callable[[PageId], str] = lambda _page: ANY_SIZE
-    pages_of: PagesOf = lambda _documents: {}
+    extents_of: ExtentsOf = lambda _documents: {}
+    searchable: Searchable = lambda _pages: ()
 
 
 def pipeline(
@@ -87,7 +90,7 @@ def pipeline(
 
 
 def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:
-    """Ask the arms, fuse what they found, and let documents speak for their pages."""
+    """Ask the arms, fuse what they found, let documents speak for their pages, and lift pages that are named."""
     spent = timings if timings is not None else {}
     settings = parts.settings
     names = options.arms or settings.arms
@@ -96,12 +99,14 @@ def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = 
         have = ", ".join(parts.arms)
         raise UsageError(f"this library has no arm {', '.join(missing) or '(none named)'}; it has: {have}")
     arms = [timed(name, parts.arms[name].stage(settings.candidates), spent) for name in names]
-    lift = lift_documents(settings.document_share, parts.pages_of)
+    lifts = [lift_documents(settings.document_share, parts.extents_of)]
+    if settings.named_pages:
+        lifts.append(lift_named(parts.extents_of, parts.searchable))
     if len(arms) == 1:
-        return then(arms[0], lift)
+        return then(arms[0], *lifts)
     weights = [settings.arm_weights.get(name, 1.0) for name in names]
     join = fuse if settings.fusion == "ranks" else fuse_scores
-    return then(join(*arms, weights=weights), lift, cut(max(settings.candidates, options.k)))
+    return then(join(*arms, weights=weights), *lifts, cut(max(settings.candidates, options.k)))
 
 
 def timed(name: str, stage: Stage, timings: Timings) -> Stage:
@@ -140,6 +145,8 @@ def _readers(parts: Parts, depth: int, budget: Budget | None) -> Stage:
     if settings.final_reranker != "none" and (final := parts.final_reranker()):
         few = min(depth, settings.final_depth)
         stages.append(_reading(parts, final, depth=few, budget=budget, blend=0.0))
+    if stages and settings.named_pages:  # rerankers know nothing of page numbers
+        stages.append(lift_named(parts.extents_of))
     return then(*stages)
 
 

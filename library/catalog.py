@@ -206,12 +206,6 @@ class Catalog:
         with self.begin() as session:
             return frozenset(page_id(doc, number) for doc, number in session.execute(wanted))
 
-    def page_counts(self, documents: Collection[str]) -> dict[str, int]:
-        """How many pages each of these documents has; unknown ones are left out."""
-        wanted = sa.select(DocumentRow.id, DocumentRow.pages).where(DocumentRow.id.in_(documents))
-        with self.begin() as session:
-            return {row.id: row.pages for row in session.execute(wanted)}
-
     def states(self, documents: Sequence[DocumentRow]) -> list[dict[str, int]]:
         """How many pages each of these documents has in each state, in order."""
         told = (PageRow.document_id, PageRow.state)

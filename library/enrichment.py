@@ -11,6 +11,7 @@ from ingest.ocr import SCAN_DPI, missing, recognise
 from library.arms import FEW_CHARACTERS, Arm
 from library.batches import batched
 from library.contents import WORDS_TYPE, content, page_words, picture
+from library.numbering import read_numbers
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
 
@@ -32,6 +33,7 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
         document = stores.catalog.document(document_id)
         for rows in batched(unread(stores, document_id), stores.settings.batch_pages):
             _read(stores, document, rows, arms)
+            read_numbers(stores, document_id)
             yield document.name, rows[-1].number
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.errors import StoreError
 from library.jobs import Input
+from library.numbering import read_numbers
 from library.results import VerifyReport
 from library.stores import Arms, Stores
 from library.sync import sync
@@ -52,6 +53,8 @@ def repair(stores: Stores) -> Repair:
                 arm.rebuild()
                 repaired.append(f"{arm.name}: rebuilt from what is whole")
         repaired += sync(stores, arms, every=True)
+        for document in stores.catalog.documents(state="ready"):
+            read_numbers(stores, document.id)
         lost = tuple(loss.document.name for loss in losses if loss.page is None)
         inputs = [Input(row.name, document_id=row.id) for row, _ in queued]
         job_id = stores.jobs.create(queued[0][0].collection, inputs) if inputs else None

@@ -15,6 +15,7 @@ from library.batches import batched
 from library.contents import WORDS_TYPE, content, stored_content
 from library.enrichment import can_enrich, enrich
 from library.entries import StoredPage
+from library.numbering import read_numbers
 from library.results import Job, Progress
 from library.sources import stem
 from library.stores import Stores
@@ -150,6 +151,7 @@ class Indexer:
             catalog.set_document(document.id, "failed", Failure("corrupt", reason))
             return
         catalog.set_document(document.id, "ready")
+        read_numbers(self.stores, document.id)
         if document.replaces:
             remove(self.stores, [document.replaces])
 

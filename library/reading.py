@@ -10,6 +10,7 @@ from domain.page import PageId, page_id
 from ingest.layer import Layer
 from library.contents import page_words, picture
 from library.jobs import failure
+from library.numbering import extent
 from library.results import CollectionInfo, DocumentInfo, DocumentStatus, PageInfo, Picture
 from library.sources import stem
 from library.stores import Stores
@@ -102,7 +103,7 @@ def _info(row: DocumentRow, states: Mapping[str, int]) -> DocumentInfo:
         collection=row.collection,
         sha256=row.sha256,
         size_bytes=row.size_bytes,
-        pages=row.pages,
+        extent=extent(row),
         status=_status(row, states),
         states=dict(states),
         metadata={key: str(value) for key, value in row.fields.items()},
@@ -125,6 +126,7 @@ def _page(document_row: DocumentRow, row: PageRow) -> PageInfo:
         document=stem(document_row.name),
         collection=document_row.collection,
         number=row.number,
+        printed=extent(document_row).printed(row.number),
         width_px=row.width_px,
         height_px=row.height_px,
         state=row.state,

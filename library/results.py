@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from domain.documents import Extent
 from domain.errors import Failure
 from domain.page import Box, Mark, PageId
 
@@ -18,6 +19,7 @@ class FoundPage:
     Attributes:
         document: the file's name without its extension.
         page: the page number, from 1.
+        printed: the number printed on it, where that is known and another.
         score: the last stage's score; compares only within this result.
         probability: the calibrated chance that the page answers, None where no calibration exists.
         stages: what every stage said of this page.
@@ -29,6 +31,7 @@ class FoundPage:
     document: str
     collection: str
     page: int
+    printed: int | None
     score: float
     probability: float | None
     stages: tuple[Mark, ...]
@@ -129,18 +132,23 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document of the library. `status` counts its pages by state."""
+    """A document of the library. `states` counts its pages; `extent` tells how they are numbered in print."""
 
     id: str
     name: str
     collection: str
     sha256: str
     size_bytes: int
-    pages: int
+    extent: Extent
     status: DocumentStatus
     states: Mapping[str, int]
     metadata: Mapping[str, str]
     failure: Failure | None = None
+
+    @property
+    def pages(self) -> int:
+        """How many pages it has."""
+        return self.extent.pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +163,17 @@ class CollectionInfo:
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """A page of the library; `state` is one of queued, rendered, embedded, ready, blank, failed."""
+    """A page of the library; `state` is one of queued, rendered, embedded, ready, blank, failed.
+
+    `printed` is the number printed on it, where that is known and another than `number`.
+    """
 
     id: PageId
     document_id: str
     document: str
     collection: str
     number: int
+    printed: int | None
     width_px: int
     height_px: int
     state: str

@@ -18,6 +18,7 @@ from domain.stage import Stage
 from library.arms import VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
 from library.contents import features, page_text, picture
+from library.numbering import extent, extents, searchable
 from library.options import SearchOptions
 from library.results import Evidence, EvidenceCell, FoundPage, SearchResult
 from library.sources import stem
@@ -89,7 +90,8 @@ class Searcher:
             final_reranker=lambda: self.stores.models.final_reranker,
             fields=self._fields,
             size_of=self._size,
-            pages_of=self.stores.catalog.page_counts,
+            extents_of=partial(extents, self.stores.catalog),
+            searchable=partial(searchable, self.stores.catalog),
         )
         return pipeline(parts, options, timings, started=started)
 
@@ -243,6 +245,7 @@ def _found_page(hit: Hit, document: DocumentRow, row: PageRow, text: str) -> Fou
         document=stem(document.name),
         collection=document.collection,
         page=row.number,
+        printed=extent(document).printed(row.number),
         score=hit.score,
         probability=hit.probability,
         stages=hit.trace,

@@ -36,6 +36,7 @@ class Settings:
         fusion: `scores` joins arms by their normalised scores, `ranks` by reciprocal rank.
         document_share: how much of what a document shows as a whole its pages gain, from 0 to 1; 0 judges each
             page by itself.
+        named_pages: whether pages that a question names by their number ("on page 14") are lifted.
         candidates: how many pages each arm hands on.
         rerank_depth: how many pages `--rerank auto` reorders, or fewer where a budget ends before.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
@@ -77,6 +78,7 @@ class Settings:
     arm_weights: Mapping[str, float] = field(default_factory=FITTED_WEIGHTS.copy)
     fusion: Literal["ranks", "scores"] = "scores"
     document_share: float = 0.5
+    named_pages: bool = True
     candidates: int = 100
     rerank_depth: int = 20
     blend: float = 0.5
@@ -125,8 +127,8 @@ class Settings:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     @classmethod
-    def load(cls, directory: Path, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read a library's settings; the defaults where it has none.
+    def load(cls, directory: Path | None, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read a library's settings; the defaults where it has none, or where there is no library.
 
         The environment goes before the file: `RECTO_` and a setting's name in capitals, a list with commas
         (`RECTO_ARMS=visual,lexical`), and `HF_HUB_OFFLINE`.
@@ -134,9 +136,9 @@ class Settings:
         Raises:
             UsageError: the file is not TOML, or a setting or its value does not exist.
         """
-        path = directory / FILE_NAME
+        path = directory / FILE_NAME if directory is not None else None
         try:
-            found = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            found = tomllib.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path} is not valid TOML: {error}") from error
         return cls().changed(found | _from_environment(os.environ if environment is None else environment))

@@ -20,7 +20,10 @@ class CollectionRow(Base):
 
 
 class DocumentRow(Base):
-    """A file. `state` is queued, ready, failed or deleting; `replaces` is removed once this one is ready."""
+    """A file. `state` is queued, ready, failed or deleting; `replaces` is removed once this one is ready.
+
+    `before_one`: how many pages stand before the one on which 1 is printed; None where nobody knows.
+    """
 
     __tablename__ = "documents"
     __table_args__ = (
@@ -41,6 +44,7 @@ class DocumentRow(Base):
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]
     fields: Mapped[dict[str, Any]]
+    before_one: Mapped[int | None]
 
 
 class PageRow(Base):

@@ -91,6 +91,7 @@ def machine(result: "SearchResult") -> dict[str, object]:
                 "document": hit.document,
                 "collection": hit.collection,
                 "page": hit.page,
+                "printed": hit.printed,
                 "score": hit.score,
                 "probability": hit.probability,
                 "stages": [{"stage": m.stage, "rank": m.rank, "score": m.score} for m in hit.stages],
@@ -113,6 +114,10 @@ def _filters(texts: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def _number(hit: "FoundPage") -> str:
+    return f"{hit.page} (printed {hit.printed})" if hit.printed else str(hit.page)
+
+
 def _show(result: "SearchResult") -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("", "right"), ("document", "left"), ("page", "right"), ("score", "right")):
@@ -121,7 +126,7 @@ def _show(result: "SearchResult") -> None:
     for rank, hit in enumerate(result.hits, start=1):
         sure = f" {hit.probability:.0%}" if hit.probability is not None else ""
         table.add_row(
-            str(rank), hit.document, str(hit.page), f"{hit.score:.3f}{sure}", hit.snippet, style=None
+            str(rank), hit.document, _number(hit), f"{hit.score:.3f}{sure}", hit.snippet, style=None
         )
     if result.hits:
         out.print(table)

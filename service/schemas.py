@@ -136,6 +136,7 @@ class PageOut(Out):
     document: str
     collection: str
     number: int
+    printed: int | None = Field(description="The number printed on the page, where it is known and another")
     width_px: int
     height_px: int
     state: str
@@ -202,6 +203,9 @@ class HitOut(Out):
     document: str = Field(examples=["Annual report 2023"])
     collection: str
     page: int
+    printed: int | None = Field(
+        default=None, description="The number printed on the page, where it is another"
+    )
     score: float
     probability: float | None = Field(description="Calibrated chance that the page answers; None: unknown")
     stages: list[StageOut]
@@ -218,6 +222,7 @@ class HitOut(Out):
             document=hit.document,
             collection=hit.collection,
             page=hit.page,
+            printed=hit.printed,
             score=hit.score,
             probability=hit.probability,
             stages=stages,

@@ -13,6 +13,7 @@ from evaluation import report, verbs
 from evaluation.export import export
 from evaluation.folder import read_folder
 from evaluation.pages import Plan
+from evaluation.recording import plain
 from evaluation.trec import read_run
 from library.library import Library
 from library.options import SearchOptions
@@ -332,3 +333,16 @@ def test_an_engine_that_dies_midway_is_an_error_and_not_a_figure(benchmark_folde
         verbs.pages(source, Plan(), verbs.Outputs(report=outputs), settings=chosen)
     assert not outputs.exists()
     assert verbs.pages(source, Plan(), verbs.Outputs(), settings=chosen).code == verbs.DONE
+
+
+def test_what_tuning_left_in_the_cache_decides_nothing(benchmark_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = verbs.Source(benchmark_folder)
+    first = verbs.pages(source, Plan(), verbs.Outputs(), settings=SETTINGS)
+    (kept,) = (tmp_path / "cache" / "recto" / "evaluation").iterdir()
+    plain(Settings.load(kept), 50).save(kept)
+    again = verbs.pages(source, Plan(), verbs.Outputs(), settings=SETTINGS)
+    assert again.outcome.report.provenance.settings == first.outcome.report.provenance.settings
+    monkeypatch.setenv("RECTO_CANDIDATES", "7")
+    asked = verbs.pages(source, Plan(), verbs.Outputs(), settings=SETTINGS)
+    assert asked.outcome.report.provenance.settings["candidates"] == 7

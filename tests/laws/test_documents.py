@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.documents import SHARPNESS, lift_documents
+from domain.documents import SHARPNESS, Extent, lift_documents
 from domain.page import Hit, Query, document_of
 from domain.run import Answer, Run, ranked
 
 DOCUMENTS = ("a", "b", "c")
 PAGES = tuple(f"{doc}/{number:04d}" for doc in DOCUMENTS for number in range(1, 5))
-LENGTHS = {"a": 4, "b": 40, "c": 400}
+EXTENTS = {"a": Extent(4), "b": Extent(40), "c": Extent(400)}
 SHARES = st.sampled_from([0.1, 0.5, 1.0])
 
 
@@ -22,8 +22,8 @@ def answers() -> st.SearchStrategy[Answer]:
     return st.builds(lambda found: Answer(Query("q", "words"), ranked(found), notes=("kept",)), hits)
 
 
-def lifted(answer: Answer, share: float, lengths: dict[str, int] = LENGTHS) -> Answer:
-    return lift_documents(share, lambda _documents: lengths)(Run((answer,))).answers[0]
+def lifted(answer: Answer, share: float, extents: dict[str, Extent] = EXTENTS) -> Answer:
+    return lift_documents(share, lambda _documents: extents)(Run((answer,))).answers[0]
 
 
 def order(answer: Answer) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domain.documents import Extent
 from domain.fingerprint import Fingerprint
 from domain.page import Hit, Query
 from domain.run import Answer, Run, marked
@@ -53,8 +54,8 @@ def parts(settings=SETTINGS, **more) -> Parts:
     )
 
 
-def ask(built: Parts, **options) -> Answer:
-    return pipeline(built, SearchOptions(**options))(Run.ask(Query("q", "words"))).answers[0]
+def ask(built: Parts, text: str = "words", **options) -> Answer:
+    return pipeline(built, SearchOptions(**options))(Run.ask(Query("q", text))).answers[0]
 
 
 def order(answer: Answer) -> list[str]:
@@ -127,8 +128,25 @@ def test_tables_in_the_settings_survive_being_saved(name, tmp_path) -> None:
 def test_documents_speak_for_their_pages_as_much_as_the_settings_say() -> None:
     alone = ask(parts(replace(SETTINGS, document_share=0.0)), rerank="off")
     lifted = ask(
-        parts(replace(SETTINGS, document_share=1.0), pages_of=lambda docs: dict.fromkeys(docs, 1000)),
+        parts(
+            replace(SETTINGS, document_share=1.0), extents_of=lambda docs: dict.fromkeys(docs, Extent(1000))
+        ),
         rerank="off",
     )
     assert order(lifted) == order(alone)  # all of one document
     assert alone.hits[0].score != lifted.hits[0].score
+
+
+@pytest.mark.parametrize("rerank", ["auto", "off"])
+def test_pages_named_by_number_come_first_also_after_reranking_unless_the_settings_say_no(rerank) -> None:
+    known = {
+        "extents_of": lambda docs: {doc: Extent(9) for doc in docs},
+        "searchable": lambda pages: [page for page in pages if page != "b/0007"],
+    }
+    named = ask(parts(**known), "what does page 2 say?", rerank=rerank)
+    assert {*order(named)[:2]} == {"a/0002", "b/0002"}
+    beyond = ask(parts(**known), "what does page 7 say?", rerank=rerank)
+    assert order(beyond)[0] == "a/0007"  # no arm had found it
+    assert "b/0007" not in order(beyond)
+    plain = ask(parts(replace(SETTINGS, named_pages=False), **known), "what does page 2 say?", rerank=rerank)
+    assert order(plain) == order(ask(parts(**known), rerank=rerank))
