@@ -103,11 +103,12 @@ def _info(row: DocumentRow, states: Mapping[str, int]) -> DocumentInfo:
         collection=row.collection,
         sha256=row.sha256,
         size_bytes=row.size_bytes,
-        extent=extent(row),
+        pages=row.pages,
         status=_status(row, states),
         states=dict(states),
         metadata={key: str(value) for key, value in row.fields.items()},
         failure=failure(row.failure_code, row.failure_message),
+        before_one=row.before_one,
     )
 
 

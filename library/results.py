@@ -132,23 +132,24 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document of the library. `states` counts its pages; `extent` tells how they are numbered in print."""
+    """A document of the library. `states` counts its pages, `before_one` those before the one printed as page 1."""
 
     id: str
     name: str
     collection: str
     sha256: str
     size_bytes: int
-    extent: Extent
+    pages: int
     status: DocumentStatus
     states: Mapping[str, int]
     metadata: Mapping[str, str]
     failure: Failure | None = None
+    before_one: int | None = None
 
     @property
-    def pages(self) -> int:
-        """How many pages it has."""
-        return self.extent.pages
+    def extent(self) -> Extent:
+        """How long it is and how its pages are numbered in print."""
+        return Extent(self.pages, self.before_one)
 
 
 @dataclass(frozen=True, slots=True)
