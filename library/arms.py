@@ -222,6 +222,10 @@ class LexicalArm:
         """The pages that are indexed."""
         return frozenset(self._index.pages())
 
+    def nearest(self, word: str, within: frozenset[str] | None) -> str | None:
+        """The word of these documents that is spelled most like one that none of them holds."""
+        return self._index.nearest(word, within=within)
+
     def stage(self, k: int) -> Stage:
         """Search by words."""
         return lexical(self._index, k=k)

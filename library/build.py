@@ -17,6 +17,7 @@ from domain.named_pages import Searchable, lift_named
 from domain.page import PageId
 from domain.run import Run
 from domain.stage import Stage, cut, fuse, then
+from domain.wording import Reword, Wording, reworded
 from library.arms import Arm
 from library.options import SearchOptions
 from library.settings import Settings
@@ -49,6 +50,7 @@ class Parts:
         size_of: the size class of a page, by which costs are learned apart.
         extents_of: how many pages documents have, and how they are numbered.
         searchable: which of some pages can be found.
+        reword: what is searched for in place of a question.
     """
 
     settings: Settings
@@ -63,6 +65,7 @@ class Parts:
     size_of: Callable[[PageId], str] = lambda _page: ANY_SIZE
     extents_of: ExtentsOf = lambda _documents: {}
     searchable: Searchable = lambda _pages: ()
+    reword: Reword = lambda query: Wording(query.text)
 
 
 def pipeline(
@@ -86,7 +89,7 @@ def pipeline(
     if second := _second_stage(parts, options, deadline):
         stages.append(timed("rerank", second, spent))
     stages.append(timed("third", then(*_third_stages(parts)), spent))
-    return then(*stages, cut(options.k))
+    return reworded(parts.reword, then(*stages, cut(options.k)))
 
 
 def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = None) -> Stage:

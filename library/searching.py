@@ -15,7 +15,8 @@ from domain.errors import NotFoundError, StoreError, UsageError
 from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
-from library.arms import VisualArm
+from domain.wording import Wording, spelled, without_form
+from library.arms import LexicalArm, VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
 from library.contents import features, page_text, picture
 from library.numbering import extent, extents, searchable
@@ -58,7 +59,8 @@ class Searcher:
         query = Query("q", checked(text), within=self.scope(options))
         answer = self.pipeline(options, timings, started=started)(Run.ask(query)).answers[0]
         ranked = time.perf_counter()
-        found = (self._found(hit, text) for hit in answer.hits)
+        words = self.wording(query).text
+        found = (self._found(hit, words) for hit in answer.hits)
         # another collection may have come into being meanwhile
         hits = tuple(hit for hit in found if hit and options.collection in (None, hit.collection))
         if answer.hits:
@@ -92,8 +94,19 @@ class Searcher:
             size_of=self._size,
             extents_of=partial(extents, self.stores.catalog),
             searchable=partial(searchable, self.stores.catalog),
+            reword=self.wording,
         )
         return pipeline(parts, options, timings, started=started)
+
+    def wording(self, query: Query) -> Wording:
+        """What is searched for in place of a question: what it asks for, in words that pages hold."""
+        if not self.stores.settings.tidy_questions:
+            return Wording(query.text)
+        lexical = self.stores.arms().get("lexical")
+        asked = without_form(query.text)
+        if not isinstance(lexical, LexicalArm):
+            return Wording(asked)
+        return spelled(asked, partial(lexical.nearest, within=query.within))
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The one place where collections, a document's name and filters become document ids; None is all.
@@ -146,7 +159,8 @@ class Searcher:
         if not isinstance(visual, VisualArm):
             raise UsageError("this library has no visual arm, so that nothing says where a page answers")
         vectors = visual.vectors(page)
-        query = visual.encoder.queries([checked(text)])[0]
+        words = self.wording(Query("q", checked(text), within=frozenset({row.document_id}))).text
+        query = visual.encoder.queries([words])[0]
         spots = hottest(query, vectors, limit=limit) if vectors is not None else ()
         cells = tuple(
             EvidenceCell(spot.box, spot.token, spot.similarity)
@@ -154,7 +168,7 @@ class Searcher:
             if spot.box.x1 > spot.box.x0 and spot.box.y1 > spot.box.y0  # a floor vector looks nowhere
         )
         document = self.stores.catalog.document(row.document_id)
-        return Evidence(page, text, cells, self._snippet(document, row, text))
+        return Evidence(page, text, cells, self._snippet(document, row, words))
 
     def calibration(self) -> Calibration | None:
         """The stored calibration, if the library has one."""

@@ -37,6 +37,8 @@ class Settings:
         document_share: how much of what a document shows as a whole its pages gain, from 0 to 1; 0 judges each
             page by itself.
         named_pages: whether pages that a question names by their number ("on page 14") are lifted.
+        tidy_questions: whether what a question says of the answer's form ("round to two decimals") is left out,
+            and a word that no page holds is also read as the one spelled most like it.
         candidates: how many pages each arm hands on.
         rerank_depth: how many pages `--rerank auto` reorders, or fewer where a budget ends before.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
@@ -79,6 +81,7 @@ class Settings:
     fusion: Literal["ranks", "scores"] = "scores"
     document_share: float = 0.5
     named_pages: bool = True
+    tidy_questions: bool = True
     candidates: int = 100
     rerank_depth: int = 20
     blend: float = 0.5

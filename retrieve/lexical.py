@@ -18,6 +18,7 @@ import tantivy
 from domain.errors import BusyError, FullDiskError, StoreError, is_full_disk
 from domain.page import Hit, PageId, document_of
 from domain.run import ranked
+from retrieve.spelling import FIELDS, nearest
 from retrieve.stamp import damage, read_stamp, write_stamp
 from retrieve.words import content, folded, terms
 
@@ -140,6 +141,12 @@ class LexicalIndex:
             depth *= 2
         return ranked(Hit(_field(searcher, at, "id"), float(score)) for score, at in found)[:k]
 
+    def nearest(self, word: str, *, within: frozenset[str] | None = None) -> str | None:
+        """The term of these documents that is spelled most like a word that none of them holds; see `spelling`."""
+        word = folded(word.lower())
+        scope = _scope(self._index.schema, within)
+        return nearest(self._index.searcher(), word, self._stems([word]), scope)
+
     def pages(self) -> frozenset[PageId]:
         """The pages held."""
         searcher = self._index.searcher()
@@ -206,10 +213,10 @@ class LexicalIndex:
             for pair in dict.fromkeys(pairwise(stems))
         ]
         query = tantivy.Query.boolean_query([(tantivy.Occur.Should, clause) for clause in clauses])
-        if within is None:
+        scope = _scope(schema, within)
+        if scope is None:
             return query
-        chosen = tantivy.Query.term_set_query(schema, "doc", sorted(within))
-        silent = tantivy.Query.const_score_query(chosen, 0.0)
+        silent = tantivy.Query.const_score_query(scope, 0.0)
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, silent)])
 
     def _stems(self, words: list[str]) -> list[str]:
@@ -220,10 +227,14 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("doc", tokenizer_name="raw", index_option="basic")
-    for field in ("text", "title", "metadata"):
+    for field in FIELDS:
         builder.add_text_field(field, tokenizer_name="recto_words", index_option="freq")
     builder.add_text_field("stem", tokenizer_name="recto_stems", index_option="position")
     return builder.build()
+
+
+def _scope(schema: tantivy.Schema, within: frozenset[str] | None) -> tantivy.Query | None:
+    return None if within is None else tantivy.Query.term_set_query(schema, "doc", sorted(within))
 
 
 def _words() -> tantivy.TextAnalyzer:

@@ -210,3 +210,48 @@ def test_a_writer_that_found_no_room_is_replaced_and_says_so(tmp_path: Path) -> 
     *full, left = done.stdout.splitlines()
     assert [line[:16] for line in full] == ["the disk is full"] * 2
     assert left == "['d/0001', 'd/0050'] None"
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("Equipmnt", "equipment"),  # one missing
+        ("equippment", "equipment"),  # one too many
+        ("opreating", "operating"),  # two in each other's place
+        ("marzin", "margin"),
+        ("proprety", "property"),
+        ("purchses", "purchases"),
+        ("purcheses", "purchases"),
+        ("opreatinq", "operating"),  # two of nine letters
+        ("equipment", None),  # pages hold it
+        ("running", None),  # and this by its stem
+        ("runner", None),
+        ("café", None),
+        ("employes", None),  # without its accent
+        ("proprtey", None),  # two of eight letters
+        ("xroperty", None),  # another first letter
+        ("zebra", None),
+        ("東京都の人口", None),
+        ("drawingg", "drawing"),
+    ],
+)
+def test_a_misspelled_word_is_read_as_the_one_most_like_it_on_pages(
+    index: LexicalIndex, word: str, found: str | None
+) -> None:
+    assert index.nearest(word) == found
+
+
+def test_words_of_other_documents_are_neither_known_nor_offered(index: LexicalIndex) -> None:
+    assert index.nearest("marzin", within=frozenset({"b"})) is None
+    assert index.nearest("equipmnt", within=frozenset({"b"})) == "equipment"
+    index.add([page("d", 1, "a martin in the sky; marten"), page("d", 2, "martin")])
+    index.commit()
+    assert index.nearest("margin", within=frozenset({"d"})) == "martin"  # "margin" stands in others
+    assert index.nearest("margin") is None
+    assert index.nearest("marzin", within=frozenset()) is None
+
+
+def test_of_two_that_are_alike_it_is_the_one_on_more_pages(index: LexicalIndex) -> None:
+    index.add([page("d", n, "sonnet") for n in (1, 2)] + [page("d", 3, "bonnet sonned")])
+    index.commit()
+    assert index.nearest("sonnem") == "sonnet"

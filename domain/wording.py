@@ -1,0 +1,90 @@
+"""What a question asks for, apart from how it wants to be answered, and in words that pages hold."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from domain.page import Query
+from domain.run import Run
+from domain.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The text that is searched for in place of a question, and what a person should know of it."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+Reword = Callable[[Query], Wording]
+Nearest = Callable[[str], str | None]
+"""The word that pages hold and that is spelled most like this one; None for a word that pages hold, or like none."""
+
+LEAST_WORDS = 2
+"""A question keeps so many words, or it is left as it is."""
+
+_VERB = r"(?:write|save|format|give|present|represent|express|return|provide|list|enumerate|state|report)(?:\s+me)?"
+_HOW = re.compile(
+    rf"""(?:please\s+)?(?:
+        an(?:sw|ws)er\s+(?:in|with|as)\b               # Answer in millions.
+      | round\s+(?:your|the|it|them|to|up|down|off)\b  # Round your answer to two decimal places.
+      | format\s+(?:your|the|it|all|each|every)\b.*\bas\b  # Format the date as YYYY-MM.
+      | {_VERB}(?:\s+down)?\b.*\b(?:
+            (?:the|your)\s+answers?(?!\s+(?:of|to)\b) | format | int | integer | float | string | decimals?
+          | (?:in|as|within)\s+(?:a\s+|the\s+)?list | (?:ascending|descending|alphabetical|numerical)\s+order
+        )\b
+      | (?:the|your)\s+answers?\s+(?:should|shall|must)\b
+      | e\.g\.
+    )""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_SEAM = re.compile(r"(?<=[?!])\s*|(?<=[\w\])\"'][.])\s+(?=[A-Z])")
+_WORD = re.compile(r"[^\W\d_]{5,}")
+
+
+def without_form(text: str) -> str:
+    """A question without the sentences that say how to write the answer down.
+
+    "What was the revenue? Answer in millions, rounded to one decimal." is asked of a page as "What was the revenue?".
+    """
+    sentences = [part.strip() for part in _SEAM.split(text) if part.strip()]
+    kept = " ".join(part for part in sentences if not _HOW.match(part))
+    return kept if len(kept.split()) >= LEAST_WORDS else text
+
+
+def spelled(text: str, nearest: Nearest) -> Wording:
+    """A question in which each word that no page holds is followed by the one spelled most like it."""
+    found: dict[str, str] = {}
+
+    def both(match: re.Match[str]) -> str:
+        other = nearest(match[0])
+        if other is None:
+            return match[0]
+        found[match[0]] = other
+        return f"{match[0]} {other}"
+
+    read = _WORD.sub(both, text)
+    notes = (f"no page says “{word}”: “{other}” is searched for too" for word, other in found.items())
+    return Wording(read, tuple(notes))
+
+
+def reworded(reword: Reword, stage: Stage) -> Stage:
+    """The stage, asked in other words; the answers are to the questions as they were asked."""
+
+    def asked(run: Run) -> Run:
+        words = [reword(answer.query) for answer in run.answers]
+        plain = (
+            replace(answer, query=replace(answer.query, text=wording.text))
+            for answer, wording in zip(run.answers, words, strict=True)
+        )
+        return Run(
+            tuple(
+                replace(found, query=answer.query, notes=(*wording.notes, *found.notes))
+                for found, answer, wording in zip(
+                    stage(Run(tuple(plain))).answers, run.answers, words, strict=True
+                )
+            )
+        )
+
+    return asked

@@ -1,0 +1,86 @@
+"""A question is searched for by what it asks, in words that pages hold."""
+
+import pytest
+
+from domain.page import Hit, Query
+from domain.run import Answer, Run
+from domain.wording import Wording, reworded, spelled, without_form
+
+DEBT = "what is total debt of the company in FY 2021?"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Answer in millions.",
+        "Answer in millions",
+        "Anwser in millions",
+        "Please answer with a single word.",
+        "round your answer to three decimal places.",
+        "Round to one decimal",
+        "Answer in percentage terms, round to 2 decimal places.",
+        "Please write the answer in float format.",
+        'Write down the answer in list format with ascending order, e.g., ["1", "2"]',
+        "The answer should be formatted as a list like ['Page 2', 'Page 4'].",
+        "Format the date as YYYY-MM",
+        "List the page numbers in a list like [2, 3, 5].",
+        "Return me an integer.",
+        "Enumerate each amount within a list.",
+        "Represent these two numbers as format of list.",
+        "Save your answer as a list, with each date formatted as 'YYYY-MM-DD'.",
+        "Round your answer to two decimal places. Write the answer in int format.",
+    ],
+)
+@pytest.mark.parametrize("seam", [" ", ""])
+def test_how_the_answer_is_to_be_written_is_not_searched_for(form: str, seam: str) -> None:
+    assert without_form(DEBT + seam + form) == DEBT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DEBT,
+        "Answer in millions",  # nothing else would be left
+        "round tables",
+        "List the primary questions asked about the services in this report.",
+        "List all pages on which the logo stands.",
+        "Answer the following question by using the balance sheet: what is net debt?",
+        "Give a response by relying on the details shown in the cash flow statement. What is capex?",
+        "Which drugs are in the second round? Which one won?",
+        "Which tables are there? Round tables or square ones?",
+        "Who ordered it? State the number of the purchase order.",
+        "Who runs the firm? Give the list of its directors.",
+        "What was asked? Report the answer of the board.",
+        "Formats differ. Format of drawings as of 2020?",
+        "The format of files. Which formats are read?",
+        "Rates of the U.S. Government for St. Louis, 3.5 percent",
+        "",
+    ],
+)
+def test_what_is_asked_for_stays(text: str) -> None:
+    assert without_form(text) == text
+
+
+def test_a_misspelled_word_is_searched_for_beside_the_one_that_pages_hold() -> None:
+    known = {"Neflix": "netflix", "advertsing": "advertising"}
+    found = spelled("advertsing expense of Neflix in FY2015, Neflix", known.get)
+    assert found.text == "advertsing advertising expense of Neflix netflix in FY2015, Neflix netflix"
+    assert found.notes == (
+        "no page says “advertsing”: “advertising” is searched for too",
+        "no page says “Neflix”: “netflix” is searched for too",
+    )
+    assert spelled("x1 AB-77 2015 FY", {"FY": "fly"}.get) == Wording("x1 AB-77 2015 FY")
+
+
+def test_answers_are_to_the_questions_that_were_asked() -> None:
+    heard = []
+
+    def stage(run: Run) -> Run:
+        heard.extend(answer.query.text for answer in run.answers)
+        return Run(tuple(Answer(a.query, (Hit("a/0001", 1.0),), notes=("found",)) for a in run.answers))
+
+    run = Run.ask(Query("1", "one"), Query("2", "two"))
+    found = reworded(lambda query: Wording(query.text.upper(), (f"note {query.id}",)), stage)(run)
+    assert heard == ["ONE", "TWO"]
+    assert [answer.query for answer in found.answers] == [answer.query for answer in run.answers]
+    assert [answer.notes for answer in found.answers] == [("note 1", "found"), ("note 2", "found")]

@@ -1,0 +1,37 @@
+"""Questions in a library: misspelled, and with a word on how to answer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from library.library import Library
+from library.options import SearchOptions
+from library.settings import Settings
+from tests.pdfs import Sheet, write_pdf
+
+SETTINGS = Settings(encoder="colour", reranker="none", arms=("lexical",), workers=1, ocr=False)
+
+
+def test_misspelled_words_are_found_and_said_and_the_form_of_the_answer_is_not_searched_for(
+    tmp_path: Path,
+) -> None:
+    sheets = [
+        Sheet("red", "sunflower prices rose"),
+        Sheet("blue", "answers in millions are round decimals"),
+    ]
+    file = write_pdf(tmp_path / "a.pdf", sheets)
+    other = write_pdf(tmp_path / "b.pdf", [Sheet("green", "sunflowers bloom")])
+    asked = "How did sunflwoer prices change? Round your answer to two decimals."
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        library.index([file])
+        library.index([other], collection="flowers")
+        found = library.search(asked, SearchOptions(collection="default"))
+        assert found.query == asked
+        assert [hit.page for hit in found.hits] == [1]
+        assert found.notes == ("no page says “sunflwoer”: “sunflower” is searched for too",)
+        assert "sunflower" in found.hits[0].snippet
+        there = library.search("sunflwoer", SearchOptions(collection="flowers"))
+        assert [hit.document for hit in there.hits] == ["b"]
+    with Library.open(tmp_path / "library", replace(SETTINGS, tidy_questions=False)) as library:
+        plain = library.search(asked, SearchOptions(collection="default"))
+        assert [hit.page for hit in plain.hits] == [2, 1]
+        assert plain.notes == ()
