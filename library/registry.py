@@ -92,7 +92,7 @@ def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
     if settings.reranker == "none":
         return None
     found = _function(settings.reranker, RERANKERS, kind="reranker")
-    options = parts if settings.reranker == "builtin" else {}
+    options = parts if settings.reranker.partition(":")[0] == "builtin" else {}
     return cast(
         "Reranker",
         found(settings.reranker, settings=model_settings(settings, settings.reranker_options), **options),

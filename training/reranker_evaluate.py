@@ -1,13 +1,15 @@
 """Held-out figures of a reranker, and its calibration on questions that neither train nor evaluate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from backbone.transformer import quick
+from domain.fusion import standardised
+from library.settings import Settings
 from rerank.adapters.builtin import BATCH, BuiltinReranker, fingerprint
 from rerank.builtin.files import CALIBRATION
 from rerank.builtin.network import RerankNetwork
@@ -17,15 +19,18 @@ from training.reranker_material import Material, Stage
 from training.reranker_pool import as_written
 
 DEPTH = 20
+BLEND = Settings().blend
 BLUR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Mean reciprocal rank of the right page among DEPTH that BM25 finds alike, over held-out questions.
+    """Mean reciprocal rank of the right page among the DEPTH that rank highest, over held-out questions.
 
     Attributes:
         questions: how many.
+        first: as the first stage ranks, words and meaning.
+        served: reranked by text, and blended with the first stage as searches are.
         similarity: ranked by the sum of each question word's best similarity, as late interaction does.
         sight: reranked by sight.
         text: reranked by text.
@@ -33,6 +38,8 @@ class Figures:
     """
 
     questions: int
+    first: float
+    served: float
     similarity: float
     sight: float
     text: float
@@ -40,16 +47,20 @@ class Figures:
 
 
 def evaluate(network: RerankNetwork, stage: Stage, material: Material) -> Figures:
-    """Rerank each held-out question's right page among the pages that BM25 finds most alike."""
-    ranks: dict[str, list[float]] = {"similarity": [], "sight": [], "text": [], "chance": []}
+    """Rerank each held-out question's right page among those that the first stage ranks highest."""
+    ranks: dict[str, list[float]] = {field.name: [] for field in fields(Figures) if field.name != "questions"}
     for question in stage.evaluate:
-        pages = _candidates(stage, question)
+        pages, first = _candidates(stage, question)
         seen = by_sight(stage, pages, material)
         text = [as_written(stage.task, page, material.lexicon) for page in pages]
         asked = material.lexicon.wording(stage.task.questions[question])
         ranks["similarity"].append(_reciprocal([_alike(asked, page) for page in seen]))
         ranks["sight"].append(_reciprocal(score(network, asked, seen)))
-        ranks["text"].append(_reciprocal(score(network, asked, text)))
+        logits = score(network, asked, text)
+        ranks["text"].append(_reciprocal(logits))
+        ranks["first"].append(_reciprocal(first))
+        both = zip(standardised(first), standardised(logits), strict=True)
+        ranks["served"].append(_reciprocal([BLEND * one + (1 - BLEND) * other for one, other in both]))
         ranks["chance"].append(float(np.mean(1 / np.arange(1, len(pages) + 1))))
     means = {name: float(np.mean(values)) if values else 0.0 for name, values in ranks.items()}
     return Figures(questions=len(stage.evaluate), **means)
@@ -62,7 +73,7 @@ def calibrate(
     stage = material.stages[-1]
     labels: list[Labelled] = []
     for question in stage.calibrate:
-        pages = _candidates(stage, question)
+        pages, _ = _candidates(stage, question)
         asked = material.lexicon.wording(stage.task.questions[question])
         logits = score(network, asked, [as_written(stage.task, page, material.lexicon) for page in pages])
         labels += [Labelled(str(question), logit, not place) for place, logit in enumerate(logits)]
@@ -93,9 +104,10 @@ def score(network: RerankNetwork, asked: Wording, pages: Sequence[Reading]) -> l
     return logits
 
 
-def _candidates(stage: Stage, question: int) -> list[int]:
-    near = [int(page) for page in stage.task.near[question] if page >= 0]
-    return [stage.task.right[question][0], *near[: DEPTH - 1]]
+def _candidates(stage: Stage, question: int) -> tuple[list[int], list[float]]:
+    mined = stage.task.mined
+    near = [int(page) for page in mined.near[question] if page >= 0][: DEPTH - 1]
+    return [int(mined.best[question]), *near], mined.scores[question, : 1 + len(near)].tolist()
 
 
 def _alike(asked: Wording, page: Reading) -> float:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from rerank.builtin.pairs import Reader, Reading
 from rerank.builtin.pieces import read_pieces
 from rerank.builtin.spelling import EncoderWords, Speller, read_words
 from retrieve.text_tower import load_network as load_text_network
+from training.reranker_mining import Mined, mine
 from training.reranker_pages import (
     Asked,
     WordPage,
@@ -31,6 +33,7 @@ from training.reranker_sight import look_at, made_up_words
 from training.texts import Context, contexts, pairs
 
 Progress = Callable[[str], None]
+Mining = Callable[[Sequence[WordPage], Sequence[Asked]], Mined]
 
 MOST_HELD = 60
 """Questions that evaluate, and that calibrate, at most."""
@@ -44,6 +47,7 @@ class Stage:
         name: for reports.
         task: pages, questions and negatives.
         train: questions that train.
+        weights: how likely each of them is drawn.
         evaluate: questions about documents that never train.
         calibrate: questions about yet other documents.
         pictures: a page's vectors as the encoder read them; empty where reading is simulated.
@@ -52,6 +56,7 @@ class Stage:
     name: str
     task: Task
     train: list[int]
+    weights: list[float]
     evaluate: list[int]
     calibrate: list[int]
     pictures: Mapping[int, Reading] = field(default_factory=dict)
@@ -76,9 +81,11 @@ def gather(recipe: RerankRecipe, tell: Progress) -> Material:
     reader = Reader(Speller(_words(recipe, counts, len(pages))), read_pieces(tower))
     lexicon = make_lexicon(counts, len(pages), reader)
     tell(f"{len(pages)} pages, {len(asked)} questions, {len(lexicon.numbers)} words")
-    stages = [_stage("simulated", pages, asked, lexicon, recipe)]
+    mining = partial(mine, tower=tower, work=recipe.work / "first-stage", tell=tell)
+    stages = [_stage("simulated", pages, asked, lexicon, recipe, mining)]
     if recipe.encoder and recipe.pictures:
-        stages.append(_seen(pages, asked, lexicon, recipe, reader, tell))
+        look = partial(look_at, directory=recipe.encoder, reader=reader, work=recipe.work, tell=tell)
+        stages.append(_seen(pages, asked, lexicon, recipe, mining, look))
     misreader = Misreader(lexicon, tuple(lexicon.numbers), reader.speller)
     return Material(_start(recipe, tower, reader), reader, lexicon, misreader, stages)
 
@@ -152,9 +159,15 @@ def _titles(found: Sequence[Context], where: Mapping[str, tuple[Path, int]]) -> 
 
 
 def _stage(
-    name: str, pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, recipe: RerankRecipe
+    name: str,
+    pages: Sequence[WordPage],
+    asked: Sequence[Asked],
+    lexicon: Lexicon,
+    recipe: RerankRecipe,
+    mining: Mining,
 ) -> Stage:
-    task = make_task(pages, asked, lexicon, most_words=recipe.shape.question_words)
+    mined = mining(pages, asked)
+    task = make_task(pages, asked, lexicon, mined, most_words=recipe.shape.question_words)
     documents = sorted(set(task.documents.tolist()))
     random.Random(recipe.seed).shuffle(documents)
     kept = max(1, round(len(documents) * recipe.held_out))
@@ -170,6 +183,7 @@ def _stage(
         name=name,
         task=task,
         train=train,
+        weights=[recipe.easy if mined.easy(question) else 1.0 for question in train],
         evaluate=[q for q in usable if of[q] in held][:MOST_HELD],
         calibrate=[q for q in usable if of[q] in apart][:MOST_HELD],
     )
@@ -180,8 +194,8 @@ def _seen(
     asked: Sequence[Asked],
     lexicon: Lexicon,
     recipe: RerankRecipe,
-    reader: Reader,
-    tell: Progress,
+    mining: Mining,
+    look: Callable[[Sequence[WordPage]], list[Reading]],
 ) -> Stage:
     """The last stage: some documents whole, as the encoder reads them."""
     names = sorted({page.document for page in pages})
@@ -199,8 +213,6 @@ def _seen(
         if any(page in place for page in one.pages)
     ]
     some = [pages[old] for old in chosen]
-    stage = _stage("seen", some, left, lexicon, recipe)
-    pictures = look_at(some, recipe.encoder or Path(), reader, recipe.work, tell)
-    return Stage(
-        stage.name, stage.task, stage.train, stage.evaluate, stage.calibrate, dict(enumerate(pictures))
-    )
+    stage = _stage("seen", some, left, lexicon, recipe, mining)
+    pictures = look(some)
+    return replace(stage, pictures=dict(enumerate(pictures)))

@@ -18,13 +18,14 @@ from training.texts import Context, Pair
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordPage:
-    """A page's words in the order of its text layer, where each stands in fractions of the page, and a title."""
+    """A page's words in the order of its text layer, where each stands in fractions of the page, title and text."""
 
     path: Path
     number: int
     words: tuple[str, ...]
     boxes: NDArray[np.float32]
     title: str = ""
+    text: str = ""
 
     @property
     def document(self) -> str:
@@ -228,4 +229,6 @@ def _read(path: Path, number: int, page: pymupdf.Page) -> WordPage:
         for word in words.split(text):
             found.append(word)
             boxes.append((x0 / wide, y0 / high, x1 / wide, y1 / high))
-    return WordPage(path, number, tuple(found), np.array(boxes, np.float32).reshape(-1, 4))
+    return WordPage(
+        path, number, tuple(found), np.array(boxes, np.float32).reshape(-1, 4), text=page.get_text("text")
+    )

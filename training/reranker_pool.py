@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from domain import words
 from rerank.builtin.pairs import Reader, Reading, Wording, line_order
 from rerank.builtin.pieces import Ids, Pieces
 from rerank.builtin.spelling import Speller
+from training.reranker_mining import Mined
 from training.reranker_pages import Asked, WordPage
 from training.texts import mutated
-
-NEAR = 30
-"""Pages that rank highest for a question, from which negatives are drawn."""
 
 ILLEGIBLE = 1.3
 """Noise of this length beside a word's unit vector leaves it less like itself than `rerank.builtin.pairs.SURE`."""
@@ -64,7 +61,7 @@ class Lexicon:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """Questions over pages, with the pages that rank high for each and do not answer it, best first.
+    """Questions over pages, with what the first stage says of each.
 
     Attributes:
         pages: word numbers of each page.
@@ -73,7 +70,7 @@ class Task:
         documents: (pages,) which document each page belongs to.
         questions: word numbers of each question.
         right: the pages that answer each question.
-        near: (questions, NEAR) pages that rank high and do not answer; -1 where there are fewer.
+        mined: the pages that rank high for each question.
     """
 
     pages: list[NDArray[np.int64]]
@@ -82,7 +79,7 @@ class Task:
     documents: NDArray[np.int64]
     questions: list[NDArray[np.int64]]
     right: list[tuple[int, ...]]
-    near: NDArray[np.int64]
+    mined: Mined
 
 
 def count_words(pages: Sequence[WordPage], asked: Sequence[Asked]) -> dict[str, int]:
@@ -120,57 +117,26 @@ def make_lexicon(counts: Mapping[str, int], total: int, reader: Reader) -> Lexic
 
 
 def make_task(
-    pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, *, most_words: int
+    pages: Sequence[WordPage], asked: Sequence[Asked], lexicon: Lexicon, mined: Mined, *, most_words: int
 ) -> Task:
-    """Number the words and mine the negatives by BM25 over the pages' words."""
-    numbered = [lexicon.numbered(page.words) for page in pages]
-    questions = [lexicon.numbered(words.split(one.text)[:most_words]) for one in asked]
+    """Number the words of pages and questions."""
     names = sorted({page.document for page in pages})
     place = {name: number for number, name in enumerate(names)}
-    near = mine(numbered, questions, [one.pages for one in asked], size=len(lexicon.numbers))
     return Task(
-        pages=numbered,
+        pages=[lexicon.numbered(page.words) for page in pages],
         boxes=[page.boxes for page in pages],
         titles=[lexicon.numbered(words.split(page.title)) for page in pages],
         documents=np.array([place[page.document] for page in pages]),
-        questions=questions,
+        questions=[lexicon.numbered(words.split(one.text)[:most_words]) for one in asked],
         right=[one.pages for one in asked],
-        near=near,
+        mined=mined,
     )
 
 
-def mine(
-    pages: Sequence[NDArray[np.int64]],
-    questions: Sequence[NDArray[np.int64]],
-    right: Sequence[tuple[int, ...]],
-    *,
-    size: int,
-) -> NDArray[np.int64]:
-    """For each question the NEAR best pages by BM25 that do not answer it: (questions, NEAR), -1 for none.
-
-    Source: Robertson & Zaragoza, 2009, with k1 = 1.2 and b = 0.75.
-    """
-    lengths = np.array([len(page) for page in pages], dtype=np.float64)
-    rows = np.repeat(np.arange(len(pages)), lengths.astype(int))
-    counts = sparse.csr_matrix((np.ones(len(rows)), (rows, np.concatenate(pages))), (len(pages), size))
-    frequency = np.bincount(counts.indices, minlength=size)
-    idf = np.log(1 + (len(pages) - frequency + 0.5) / (frequency + 0.5))
-    norm = 1.2 * (0.25 + 0.75 * lengths / lengths.mean())
-    weighed = counts.copy()
-    weighed.data = counts.data * 2.2 / (counts.data + np.repeat(norm, np.diff(counts.indptr)))
-    weighed = (weighed @ sparse.diags(idf)).tocsc()
-    near = np.full((len(questions), NEAR), -1)
-    for place, question in enumerate(questions):
-        scores = np.asarray(weighed[:, np.unique(question)].sum(1)).ravel()
-        scores[list(right[place])] = -1.0
-        best = np.argsort(-scores, kind="stable")[:NEAR]
-        found = best[scores[best] > 0]
-        near[place, : len(found)] = found
-    return near
-
-
-def draw_candidates(task: Task, question: int, *, most: int, hard: float, chance: random.Random) -> list[int]:
-    """The right page, then wrong ones: neighbours of it, high-ranked ones (the higher the harder), any.
+def draw_candidates(
+    task: Task, question: int, *, most: int, hard: float, chance: random.Random
+) -> tuple[list[int], list[float]]:
+    """The right page, then wrong ones that rank high (the higher the harder), then any; and the first stage's scores.
 
     Args:
         task: where to draw from.
@@ -179,17 +145,18 @@ def draw_candidates(task: Task, question: int, *, most: int, hard: float, chance
         hard: from 0, any of the NEAR, to 1, the highest third.
         chance: decides.
     """
-    right = task.right[question]
-    first = chance.choice(right)
-    near = [int(page) for page in task.near[question] if page >= 0]
-    near = near[: max(4, round(len(near) * (1 - 0.67 * hard)))]
-    own = np.flatnonzero(task.documents == task.documents[first]).tolist()
-    chosen = [first]
-    for source, share in ((own, max(1, most // 4)), (near, most), (range(len(task.pages)), most)):
-        taken = {*right, *chosen}
-        pool = [page for page in source if page not in taken]
-        chosen += chance.sample(pool, min(share, len(pool), most - len(chosen)))
-    return chosen
+    mined = task.mined
+    scores = mined.scores[question].tolist()
+    near = [
+        (int(page), score) for page, score in zip(mined.near[question], scores[1:], strict=True) if page >= 0
+    ]
+    near = near[: max(most, round(len(near) * (1 - 0.67 * hard)))]
+    drawn = chance.sample(near, min(most - 1, len(near)))
+    chosen = [(int(mined.best[question]), scores[0]), *drawn]
+    taken = {*task.right[question], *(page for page, _ in chosen)}
+    others = [page for page in range(len(task.pages)) if page not in taken] if len(chosen) < most else []
+    chosen += [(page, min(scores)) for page in chance.sample(others, min(len(others), most - len(chosen)))]
+    return [page for page, _ in chosen], [score for _, score in chosen]
 
 
 def as_written(task: Task, page: int, lexicon: Lexicon) -> Reading:

@@ -29,6 +29,7 @@ class RerankRecipe:
         pictures: how many pages the visual encoder reads for the last stage.
         warm, steps, last: steps on the signals alone, on simulated reading, and on the encoder's own reading.
         questions, candidates: questions a step, and pages a question, the right one among them.
+        easy: how likely a question whose page the first stage ranks first is drawn, against 1 for the others.
         rate, deep_rate: learning rates of the small parts and of the transformer.
         device: `auto` takes a GPU where there is one; `cpu` or `cuda` insist.
         held_out: share of documents kept for evaluation and, another as large, for calibration.
@@ -55,6 +56,7 @@ class RerankRecipe:
     last: int = 200
     questions: int = 8
     candidates: int = 8
+    easy: float = 0.25
     rate: float = 2e-3
     deep_rate: float = 1e-3
     device: str = "auto"

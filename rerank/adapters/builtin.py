@@ -120,28 +120,25 @@ def load(
     *,
     settings: ModelSettings | None = None,  # noqa: ARG001  # as all adapters; this one has no choices
     featurise: Featurise | None = None,
-    directory: Path | None = None,
     encoder: Path | None = None,
     tower: Path | None = None,
 ) -> BuiltinReranker:
     """Read the reranker that ships, or one that was trained here.
 
     Args:
-        name: `builtin`.
+        name: `builtin` or, for one that was trained here, `builtin:DIRECTORY`.
         settings: accepted as every adapter does; the built-in reranker has no choices.
         featurise: reads a picture with the built-in encoder, for pages that no index has seen.
-        directory: where the weights are; None takes those that ship.
         encoder: where the visual encoder is whose rows it reads; None takes the one that ships.
         tower: where the text tower is whose word pieces it reads; None takes the one that ships.
 
     Raises:
         ModelError: a file is missing or damaged; names the directory and the remedy.
     """
-    if name != BuiltinReranker.name:
-        raise ModelError(f"this adapter holds the reranker 'builtin' only, not {name!r}")
+    _, _, folder = name.partition(":")
     shipped = Path(models.__file__).parent
     reader = read_reader(encoder or shipped / "encoder", tower or shipped / "text")
-    network, digest = load_network(directory or shipped / "reranker", reader.pieces.table)
+    network, digest = load_network(Path(folder) if folder else shipped / "reranker", reader.pieces.table)
     return BuiltinReranker(network, f"{digest}-{reader.digest}", reader, featurise=featurise)
 
 

@@ -57,7 +57,7 @@ def encoder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reranker(directory: Path, encoder: Path) -> BuiltinReranker:
-    return load(directory=directory, encoder=encoder)
+    return load(f"builtin:{directory}", encoder=encoder)
 
 
 def features(count: int, seed: int = 1) -> PageFeatures:
@@ -124,7 +124,7 @@ def test_a_bare_picture_is_read_with_what_was_given_for_it(directory: Path, enco
         return features(30)
 
     picture = Image.new("RGB", (8, 8))
-    reranker = load(directory=directory, encoder=encoder, featurise=featurise)
+    reranker = load(f"builtin:{directory}", encoder=encoder, featurise=featurise)
     score = reranker.scores("cash flow", [candidate(image=lambda: picture)])
     assert looked == [picture]
     assert score == reranker.scores("cash flow", [candidate(shown=features(30))])
@@ -148,31 +148,31 @@ def test_a_score_that_is_not_finite_is_an_error_that_names_the_page(reranker: Bu
         reranker.scores("cash flow", [candidate(TEXT)])
 
 
-def test_another_name_is_refused(directory: Path) -> None:
-    with pytest.raises(ModelError, match="'other'"):
-        load("other", directory=directory)
+def test_a_directory_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        load("builtin:nowhere")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_missing_or_damaged_file_is_refused(directory: Path, name: str) -> None:
     (directory / name).write_bytes((directory / name).read_bytes()[:-30])
     with pytest.raises(ModelError, match="restore the one that ships"):
-        load(directory=directory)
+        load(f"builtin:{directory}")
 
 
 def test_an_encoder_without_words_is_refused(directory: Path, encoder: Path) -> None:
     (encoder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="needs the words of the built-in encoder"):
-        load(directory=directory, encoder=encoder)
+        load(f"builtin:{directory}", encoder=encoder)
 
 
 def test_other_weights_or_other_words_have_another_fingerprint(directory: Path, encoder: Path) -> None:
-    first = load(directory=directory, encoder=encoder).fingerprint.digest
+    first = load(f"builtin:{directory}", encoder=encoder).fingerprint.digest
     (encoder / "config.json").write_text('{"unknown_worth": 0.5}')
-    second = load(directory=directory, encoder=encoder).fingerprint.digest
+    second = load(f"builtin:{directory}", encoder=encoder).fingerprint.digest
     torch.manual_seed(4)
     save_network(RerankNetwork(SHAPE, read_pieces(TOWER).table), directory)
-    third = load(directory=directory, encoder=encoder).fingerprint.digest
+    third = load(f"builtin:{directory}", encoder=encoder).fingerprint.digest
     assert len({first, second, third}) == 3
 
 
@@ -231,4 +231,4 @@ def test_a_long_word_is_cut_to_its_first_pieces() -> None:
 
 def test_a_text_tower_without_word_pieces_is_refused(directory: Path, encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="word pieces of the text tower"):
-        load(directory=directory, encoder=encoder, tower=tmp_path)
+        load(f"builtin:{directory}", encoder=encoder, tower=tmp_path)

@@ -3,11 +3,14 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import models
 from domain.errors import UsageError
 from training.reranker import train_reranker
-from training.reranker_pages import read_pages
+from training.reranker_mining import mine
+from training.reranker_pages import Asked, WordPage, read_pages
 
 
 @pytest.fixture
@@ -79,3 +82,32 @@ def test_a_configuration_that_cannot_be_used_is_refused(config: Path, line: str)
     config.write_text(line + config.read_text())
     with pytest.raises(UsageError, match=r"colour|cannot be read"):
         train_reranker(config)
+
+
+def test_pages_are_mined_as_the_first_stage_ranks_them(tmp_path: Path) -> None:
+    texts = [
+        "rain in the hills",
+        "sun on the hills",
+        "snow on the hills",
+        "a ledger of debts",
+        "debts and rain",
+    ]
+    pages = [
+        WordPage(
+            tmp_path / f"d{n // 2}.pdf", n % 2, tuple(text.split()), np.zeros((0, 4), np.float32), text=text
+        )
+        for n, text in enumerate(texts)
+    ]
+    asked = [Asked("rain in the hills", (0,)), Asked("hills", (1, 2)), Asked("ledger of debts", (4,))]
+    mined = mine(pages, asked, tower=Path(models.__file__).parent / "text", work=tmp_path / "w", tell=print)
+    assert mined.best[0] == 0
+    assert mined.best[1] in {1, 2}
+    assert mined.near[2, 0] == 3
+    assert mined.easy(0)
+    assert not mined.easy(2)
+    for near, scores, one in zip(mined.near, mined.scores, asked, strict=True):
+        found = near[near >= 0]
+        assert not set(found) & set(one.pages)
+        assert len(set(found)) == len(found) <= len(pages) - len(one.pages)
+        assert (np.diff(scores[1 : 1 + len(found)]) <= 0).all()
+    assert not (tmp_path / "w").exists()
