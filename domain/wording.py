@@ -24,6 +24,9 @@ Nearest = Callable[[str], str | None]
 LEAST_WORDS = 2
 """A question keeps so many words, or it is left as it is."""
 
+MOST_WORDS = 64
+"""Words of a question that are looked up, the first ones."""
+
 _VERB = r"(?:write|save|format|give|present|represent|express|return|provide|list|enumerate|state|report)(?:\s+me)?"
 _HOW = re.compile(
     rf"""(?:please\s+)?(?:
@@ -55,16 +58,9 @@ def without_form(text: str) -> str:
 
 def spelled(text: str, nearest: Nearest) -> Wording:
     """A question in which each word that no page holds is followed by the one spelled most like it."""
-    found: dict[str, str] = {}
-
-    def both(match: re.Match[str]) -> str:
-        other = nearest(match[0])
-        if other is None:
-            return match[0]
-        found[match[0]] = other
-        return f"{match[0]} {other}"
-
-    read = _WORD.sub(both, text)
+    asked = list(dict.fromkeys(_WORD.findall(text)))[:MOST_WORDS]
+    found = {word: other for word in asked if (other := nearest(word))}
+    read = _WORD.sub(lambda match: " ".join(filter(None, (match[0], found.get(match[0])))), text)
     notes = (f"no page says “{word}”: “{other}” is searched for too" for word, other in found.items())
     return Wording(read, tuple(notes))
 

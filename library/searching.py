@@ -15,7 +15,7 @@ from domain.errors import NotFoundError, StoreError, UsageError
 from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
-from domain.wording import Wording, spelled, without_form
+from domain.wording import Reword, Wording, spelled, without_form
 from library.arms import LexicalArm, VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
 from library.contents import features, page_text, picture
@@ -57,10 +57,11 @@ class Searcher:
         """
         started, timings = time.perf_counter(), Timings()
         query = Query("q", checked(text), within=self.scope(options))
-        answer = self.pipeline(options, timings, started=started)(Run.ask(query)).answers[0]
+        wording = self.wording(query)
+        stage = self.pipeline(options, timings, started=started, reword=lambda _query: wording)
+        answer = stage(Run.ask(query)).answers[0]
         ranked = time.perf_counter()
-        words = self.wording(query).text
-        found = (self._found(hit, words) for hit in answer.hits)
+        found = (self._found(hit, wording.text) for hit in answer.hits)
         # another collection may have come into being meanwhile
         hits = tuple(hit for hit in found if hit and options.collection in (None, hit.collection))
         if answer.hits:
@@ -77,7 +78,12 @@ class Searcher:
         )
 
     def pipeline(
-        self, options: SearchOptions, timings: Timings | None = None, *, started: float | None = None
+        self,
+        options: SearchOptions,
+        timings: Timings | None = None,
+        *,
+        started: float | None = None,
+        reword: Reword | None = None,
     ) -> Stage:
         """The pipeline of these options: the one that is served and measured."""
         catch_up(self.stores)
@@ -94,7 +100,7 @@ class Searcher:
             size_of=self._size,
             extents_of=partial(extents, self.stores.catalog),
             searchable=partial(searchable, self.stores.catalog),
-            reword=self.wording,
+            reword=reword or self.wording,
         )
         return pipeline(parts, options, timings, started=started)
 
