@@ -53,18 +53,18 @@ _ORDINALS = [
     "last",
 ]
 _NUMBER = rf"(?:\d{{1,4}}|{'|'.join(_CARDINALS)})(?![\w%]|[.,:]\d)"
-_KEY = r"(?:pages?|slides?|seiten?|folien?|p[áa]ginas?|diapositiv[aeo]s?|pgs?\.|pp?\.)"
+_KEY = r"(?:(?:pages?|slides?|seiten?|folien?|p[áa]ginas?|diapositiv[aeo]s?)\s+|(?:pgs?\.|pp?\.)\s*)"
 _MARK = r"(?:(?:no\.|nos\.|nr\.|number|numbers|#)\s*)?"
 _UPTO = r"(?:to|through|until|bis|[-–—])"
 _AND = r"(?:,\s*(?:and|or)|,|and|or|und|oder|et|ou|[yeo]|&)"
 _LIST = re.compile(
     # a name in quotes is an example of how to answer: ["page 2", "page 4"]
-    rf"(?<![\w\"'“‘]){_KEY}\s*{_MARK}"
-    rf"(?P<numbers>{_NUMBER}(?:\s*(?:{_UPTO}|{_AND})\s*(?:{_KEY}\s*)?{_MARK}{_NUMBER})*)",
+    rf"(?<![\w\"'“‘]){_KEY}{_MARK}"
+    rf"(?P<numbers>{_NUMBER}(?:\s*(?:{_UPTO}|{_AND})\s*(?:{_KEY})?{_MARK}{_NUMBER})*)",
     re.IGNORECASE,
 )
 _SPAN = re.compile(
-    rf"(?P<low>{_NUMBER})(?:\s*{_UPTO}\s*(?:{_KEY}\s*)?{_MARK}(?P<high>{_NUMBER}))?", re.IGNORECASE
+    rf"(?P<low>{_NUMBER})(?:\s*{_UPTO}\s*(?:{_KEY})?{_MARK}(?P<high>{_NUMBER}))?", re.IGNORECASE
 )
 _PLACED = re.compile(
     rf"\b(?P<place>{'|'.join(_ORDINALS)})\s+(?:(?P<many>{_NUMBER})\s+)?(?:pages?|slides?)\b", re.IGNORECASE
