@@ -31,10 +31,13 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
         if stores.catalog.state(document_id) != "ready":
             continue
         document = stores.catalog.document(document_id)
+        number = 0
         for rows in batched(unread(stores, document_id), stores.settings.batch_pages):
             _read(stores, document, rows, arms)
+            number = rows[-1].number
+            yield document.name, number
+        if number:
             read_numbers(stores, document_id)
-            yield document.name, rows[-1].number
 
 
 def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:

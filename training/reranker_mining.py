@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,52 +67,57 @@ def mine(
     names = {name: f"{place:032x}" for place, name in enumerate(sorted({page.document for page in pages}))}
     ids = [page_id(names[page.document], page.number + 1) for page in pages]
     place = {name: at for at, name in enumerate(ids)}
-    shutil.rmtree(work, ignore_errors=True)
-    stage = _first_stage(pages, ids, tower, work, tell)
     best = np.array([one.pages[0] for one in asked])
     near = np.full((len(asked), NEAR), -1)
     scores = np.zeros((len(asked), 1 + NEAR), np.float32)
-    for start in range(0, len(asked), AT_ONCE):
-        some = asked[start : start + AT_ONCE]
-        answers = stage(Run.ask(*(Query(str(at), one.text) for at, one in enumerate(some)))).answers
-        for at, (one, answer) in enumerate(zip(some, answers, strict=True), start=start):
-            found = [(place[hit.page], hit.score) for hit in answer.hits]
-            right = [(page, score) for page, score in found if page in one.pages]
-            wrong = [(page, score) for page, score in found if page not in one.pages][:NEAR]
-            scores[at] = min((score for _, score in found), default=0.0)
-            if right:
-                best[at], scores[at, 0] = right[0]
-            near[at, : len(wrong)] = [page for page, _ in wrong]
-            scores[at, 1 : 1 + len(wrong)] = [score for _, score in wrong]
-        if start % (AT_ONCE * 50) == 0:
-            tell(f"asked {start}/{len(asked)} questions")
-    shutil.rmtree(work)
+    with _indexed(pages, ids, tower, work, tell) as stage:
+        for start in range(0, len(asked), AT_ONCE):
+            some = asked[start : start + AT_ONCE]
+            answers = stage(Run.ask(*(Query(str(at), one.text) for at, one in enumerate(some)))).answers
+            for at, (one, answer) in enumerate(zip(some, answers, strict=True), start=start):
+                found = [(place[hit.page], hit.score) for hit in answer.hits]
+                right = [(page, score) for page, score in found if page in one.pages]
+                wrong = [(page, score) for page, score in found if page not in one.pages][:NEAR]
+                scores[at] = min((score for _, score in found), default=0.0)
+                if right:
+                    best[at], scores[at, 0] = right[0]
+                near[at, : len(wrong)] = [page for page, _ in wrong]
+                scores[at, 1 : 1 + len(wrong)] = [score for _, score in wrong]
+            if start % (AT_ONCE * 50) == 0:
+                tell(f"asked {start}/{len(asked)} questions")
     return Mined(best, near, scores)
 
 
-def _first_stage(
+@contextmanager
+def _indexed(
     pages: Sequence[WordPage], ids: Sequence[PageId], tower_at: Path, work: Path, tell: Progress
-) -> Stage:
+) -> Iterator[Stage]:
+    """The first stage over these pages; its indexes are gone afterwards."""
+    shutil.rmtree(work, ignore_errors=True)
     tower = load(tower_at)
-    index = LexicalIndex.open(work / "lexical", writable=True)
-    index.add([LexicalPage(i, page.title, "", page.text) for i, page in zip(ids, pages, strict=True)])
-    index.commit()
-    engine = Engine.open(work / "text", fingerprint=tower.fingerprint, dim=tower.dim, writable=True)
-    for start in range(0, len(pages), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        engine.add(
-            ids[some], tower.passages([PageText(title=page.title, text=page.text) for page in pages[some]])
+    with (
+        closing(LexicalIndex.open(work / "lexical", writable=True)) as index,
+        closing(
+            Engine.open(work / "text", fingerprint=tower.fingerprint, dim=tower.dim, writable=True)
+        ) as engine,
+    ):
+        index.add([LexicalPage(i, page.title, "", page.text) for i, page in zip(ids, pages, strict=True)])
+        index.commit()
+        for start in range(0, len(pages), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            texts = [PageText(title=page.title, text=page.text) for page in pages[some]]
+            engine.add(ids[some], tower.passages(texts))
+            if start % (AT_ONCE * 20) == 0:
+                tell(f"read {start}/{len(pages)} pages by meaning")
+        engine.settle()
+        lengths = Counter(map(document_of, ids))
+        settings = Settings()
+        arms = (LexicalArm(index), TextArm(tower, engine))
+        yield then(
+            fuse_scores(
+                *(arm.stage(settings.candidates) for arm in arms),
+                weights=[settings.arm_weights[arm.name] for arm in arms],
+            ),
+            lift_documents(settings.document_share, lambda docs: {doc: Extent(lengths[doc]) for doc in docs}),
         )
-        if start % (AT_ONCE * 20) == 0:
-            tell(f"read {start}/{len(pages)} pages by meaning")
-    engine.settle()
-    lengths = Counter(map(document_of, ids))
-    settings = Settings()
-    arms = (LexicalArm(index), TextArm(tower, engine))
-    return then(
-        fuse_scores(
-            *(arm.stage(settings.candidates) for arm in arms),
-            weights=[settings.arm_weights[arm.name] for arm in arms],
-        ),
-        lift_documents(settings.document_share, lambda docs: {doc: Extent(lengths[doc]) for doc in docs}),
-    )
+    shutil.rmtree(work)

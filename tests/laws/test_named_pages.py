@@ -57,8 +57,10 @@ def lifted(answer: Answer, *, fetch: bool = True) -> Answer:
         ("page 2 or the last page", {2}, {-1}),
     ],
 )
-def test_questions_name_pages_in_many_ways(text: str, numbers: object, places: object) -> None:
-    assert named_pages(text) == NamedPages(frozenset(numbers), frozenset(places))  # type: ignore[call-overload]
+def test_questions_name_pages_in_many_ways(
+    text: str, numbers: Collection[int], places: Collection[int]
+) -> None:
+    assert named_pages(text) == NamedPages(frozenset(numbers), frozenset(places))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 
 from library.library import Library
 from library.numbering import extents, searchable
-from library.options import SearchOptions
 from library.settings import Settings
 
 SETTINGS = Settings(encoder="colour", reranker="none", arms=("lexical",), workers=1, ocr=False)
@@ -29,8 +28,8 @@ def fruit(tmp_path: Path) -> Path:
     return path
 
 
-def found(library: Library, text: str, **options: object) -> list[int]:
-    return [hit.page for hit in library.search(text, SearchOptions(**options)).hits]  # type: ignore[arg-type]
+def found(library: Library, text: str) -> list[int]:
+    return [hit.page for hit in library.search(text).hits]
 
 
 def test_a_page_is_found_by_the_number_on_it_first_and_by_its_place_second(
