@@ -1,6 +1,6 @@
 """nDCG@5 and recall@100 of the lexical arm on questions of one's own, for several boosts.
 
-    .venv/bin/python -m benchmarks.lexical FOLDER [--title 1 2 4] [--phrase 0 0.5]
+    .venv/bin/python -m benchmarks.lexical FOLDER [--heading 0 1 2] [--title 1 2 4] [--phrase 0 0.5]
 
 FOLDER is in the layout of `recto evaluate pages`: pdfs/*.pdf, queries.jsonl, qrels.tsv.
 """
@@ -18,11 +18,13 @@ import pymupdf
 from domain.page import page_id
 from retrieve.lexical import Boosts, LexicalIndex, LexicalPage
 
+BOOSTS = ("stem", "heading", "title", "phrase")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    for name in ("stem", "title", "phrase"):
+    for name in BOOSTS:
         parser.add_argument(f"--{name}", type=float, nargs="+", default=[getattr(Boosts(), name)])
     arguments = parser.parse_args()
     questions = [json.loads(line) for line in (arguments.folder / "queries.jsonl").open()]
@@ -32,9 +34,11 @@ def main() -> None:
         index = LexicalIndex.open(directory, writable=True)
         index.add(texts(arguments.folder / "pdfs"))
         index.commit()
-        for stem, title, phrase in product(arguments.stem, arguments.title, arguments.phrase):
-            chosen = LexicalIndex.open(directory, boosts=Boosts(stem=stem, title=title, phrase=phrase))
-            print(f"stem {stem} title {title} phrase {phrase}:", scores(chosen, questions, relevant))
+        for values in product(*(getattr(arguments, name) for name in BOOSTS)):
+            boosts = dict(zip(BOOSTS, values, strict=True))
+            chosen = LexicalIndex.open(directory, boosts=Boosts(**boosts))
+            told = " ".join(f"{name} {value}" for name, value in boosts.items())
+            print(f"{told}:", scores(chosen, questions, relevant))
 
 
 def texts(folder: Path) -> list[LexicalPage]:

@@ -20,7 +20,7 @@ from domain.page import Hit, PageId, document_of
 from domain.run import ranked
 from retrieve.spelling import FIELDS, nearest
 from retrieve.stamp import damage, read_stamp, write_stamp
-from retrieve.words import content, folded, terms
+from retrieve.words import content, folded, heading, terms
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ HEAP_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class LexicalPage:
-    """What is searched of a page: its text, and the title and metadata of its document."""
+    """What is searched of a page: its text and, once more, its heading, and the title and metadata of its document."""
 
     id: PageId
     title: str
@@ -46,6 +46,7 @@ class Boosts:
 
     text: float = 1.0
     stem: float = 0.5
+    heading: float = 1.0
     title: float = 4.0
     metadata: float = 2.0
     phrase: float = 0.8
@@ -205,6 +206,7 @@ class LexicalIndex:
                 ("title", boosts.title, words),
                 ("metadata", boosts.metadata, words),
                 ("stem", boosts.stem, stems),
+                ("heading", boosts.heading, stems),
             )
             for word in dict.fromkeys(own)
         ]
@@ -230,6 +232,7 @@ def _schema() -> tantivy.Schema:
     for field in FIELDS:
         builder.add_text_field(field, tokenizer_name="recto_words", index_option="freq")
     builder.add_text_field("stem", tokenizer_name="recto_stems", index_option="position")
+    builder.add_text_field("heading", tokenizer_name="recto_stems", index_option="freq")
     return builder.build()
 
 
@@ -259,10 +262,15 @@ def _document(page: LexicalPage) -> tantivy.Document:
         id=page.id,
         doc=document_of(page.id),
         text=" ".join(words),
-        stem=" ".join(folded(word) for word in content(words)),
+        stem=_folded(words),
+        heading=_folded(terms(heading(page.text))),
         title=" ".join(terms(page.title)),
         metadata=" ".join(terms(page.metadata)),
     )
+
+
+def _folded(words: list[str]) -> str:
+    return " ".join(folded(word) for word in content(words))
 
 
 def _field(searcher: tantivy.Searcher, address: tantivy.DocAddress, name: str) -> str:

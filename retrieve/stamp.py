@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retrieve.files import file_checksum, sealed, unsealed, write_file
 
-VERSION = 1
+VERSION = 2
 STAMP = "recto.json"
 META = "meta.json"
 

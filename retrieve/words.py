@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import islice
 
 CJK = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer: written without spaces too
@@ -17,6 +18,8 @@ RUN = re.compile(
 PARTS = re.compile(rf"{LETTERS}+")
 SEAM = re.compile(r"(?<=[^\W\d_]{2})(?=\d{2})|(?<=\d{2})(?=[^\W\d_]{2})")
 POSSESSIVE = re.compile(r"['’]s?$|['’]s(?=\W|$)")
+WORD = re.compile(r"[^\W\d_]{3}|[" + CJK + "]{2}")
+HEADING_LINES, HEADING_WORDS = 2, 24
 LONGEST = 40
 
 _STOP_WORDS = (
@@ -57,6 +60,12 @@ def folded(term: str) -> str:
     if term.isascii():
         return term
     return "".join(c for c in unicodedata.normalize("NFD", term) if not unicodedata.combining(c))
+
+
+def heading(text: str) -> str:
+    """The first two lines of a page's text that hold a word, `HEADING_WORDS` at most: its heading, where it has one."""
+    lines = (line for line in text.splitlines() if WORD.search(line))
+    return " ".join(" ".join(islice(lines, HEADING_LINES)).split()[:HEADING_WORDS])
 
 
 def content(words: list[str]) -> list[str]:

@@ -59,6 +59,15 @@ def test_codes_numbers_names_and_other_scripts_are_found(
     assert best(index, question) == found
 
 
+def test_a_page_under_a_heading_comes_before_one_of_the_same_words(tmp_path: Path) -> None:
+    under = "Contents\nCash flow statement\nRisks of the year\nOperations 5,439"
+    beside = "Contents\nRisks of the year\nCash flow statement\nOperations 5,439"
+    index = LexicalIndex.open(tmp_path / "lexical", writable=True)
+    index.add([page("a", 1, under), page("b", 1, beside)])
+    index.commit()
+    assert [hit.page for hit in index.search("the cash flow statement", k=2)] == ["a/0001", "b/0001"]
+
+
 def test_the_exact_word_stands_before_its_other_forms(index: LexicalIndex) -> None:
     index.add([page("d", 1, "margins margins"), page("d", 2, "margin margin")])
     index.commit()

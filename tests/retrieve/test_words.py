@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieve.words import content, folded, terms
+from retrieve.words import content, folded, heading, terms
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,16 @@ def test_words_that_every_text_has_are_dropped_unless_nothing_else_is_left() -> 
 def test_a_very_long_run_of_letters_is_cut_and_costs_no_time() -> None:
     assert all(len(term) <= 41 for term in terms("a" * 100_000 + "-" + "b" * 100_000))
     assert len(terms("1," * 20_000)) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("3\n\n Balance sheet \n31 12 2018\nin millions\nCash", "Balance sheet in millions"),
+        ("12 | 2019\n資産の部\n現金", "資産の部 現金"),
+        ("1\n2", ""),
+        (" ".join(["word"] * 40), " ".join(["word"] * 24)),
+    ],
+)
+def test_a_heading_is_the_first_two_lines_with_words_in_them(text: str, found: str) -> None:
+    assert heading(text) == found
