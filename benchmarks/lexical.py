@@ -18,7 +18,7 @@ import pymupdf
 from domain.page import page_id
 from retrieve.lexical import Boosts, LexicalIndex, LexicalPage
 
-BOOSTS = ("stem", "heading", "title", "phrase")
+BOOSTS = ("stem", "heading", "caption", "title", "phrase")
 
 
 def main() -> None:

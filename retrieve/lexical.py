@@ -20,7 +20,7 @@ from domain.page import Hit, PageId, document_of
 from domain.run import ranked
 from retrieve.spelling import FIELDS, nearest
 from retrieve.stamp import damage, read_stamp, write_stamp
-from retrieve.words import content, folded, heading, terms
+from retrieve.words import captions, content, folded, heading, labels, terms
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ HEAP_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class LexicalPage:
-    """What is searched of a page: its text and, once more, its heading, and the title and metadata of its document."""
+    """What is searched of a page: its text, its heading and captions once more, its document's title and metadata."""
 
     id: PageId
     title: str
@@ -39,7 +39,7 @@ class LexicalPage:
 
 @dataclass(frozen=True, slots=True)
 class Boosts:
-    """How much a match counts, by field, and how much two neighbouring words of the question do.
+    """How much a match counts, by field, how much two neighbouring words do, and what a caption adds to the score.
 
     Fitted with `benchmarks/lexical.py`; metadata, which its collections lack, is set by hand.
     """
@@ -47,6 +47,7 @@ class Boosts:
     text: float = 1.0
     stem: float = 0.5
     heading: float = 1.0
+    caption: float = 8.0
     title: float = 4.0
     metadata: float = 2.0
     phrase: float = 0.8
@@ -132,7 +133,7 @@ class LexicalIndex:
         words = terms(text)
         if k <= 0 or not words or (within is not None and not within):
             return ()
-        query = self._query(content(words), within)
+        query = self._query(content(words), labels(text), within)
         searcher = self._index.searcher()
         depth = k + 1
         while True:
@@ -196,7 +197,7 @@ class LexicalIndex:
             raise StoreError(f"{self.directory} was opened for reading")
         return self._writer
 
-    def _query(self, words: list[str], within: frozenset[str] | None) -> tantivy.Query:
+    def _query(self, words: list[str], named: list[str], within: frozenset[str] | None) -> tantivy.Query:
         schema, boosts = self._index.schema, self._boosts
         stems = self._stems(words)
         clauses = [
@@ -213,6 +214,11 @@ class LexicalIndex:
         clauses += [
             tantivy.Query.boost_query(tantivy.Query.phrase_query(schema, "stem", list(pair)), boosts.phrase)
             for pair in dict.fromkeys(pairwise(stems))
+        ]
+        clauses += [
+            # not by BM25: pages with captions are few, and long beside all that have none
+            tantivy.Query.const_score_query(tantivy.Query.term_query(schema, "caption", name), boosts.caption)
+            for name in named
         ]
         query = tantivy.Query.boolean_query([(tantivy.Occur.Should, clause) for clause in clauses])
         scope = _scope(schema, within)
@@ -233,6 +239,7 @@ def _schema() -> tantivy.Schema:
         builder.add_text_field(field, tokenizer_name="recto_words", index_option="freq")
     builder.add_text_field("stem", tokenizer_name="recto_stems", index_option="position")
     builder.add_text_field("heading", tokenizer_name="recto_stems", index_option="freq")
+    builder.add_text_field("caption", tokenizer_name="recto_words", index_option="basic")
     return builder.build()
 
 
@@ -264,6 +271,7 @@ def _document(page: LexicalPage) -> tantivy.Document:
         text=" ".join(words),
         stem=_folded(words),
         heading=_folded(terms(heading(page.text))),
+        caption=" ".join(captions(page.text)),
         title=" ".join(terms(page.title)),
         metadata=" ".join(terms(page.metadata)),
     )

@@ -21,6 +21,16 @@ POSSESSIVE = re.compile(r"['’]s?$|['’]s(?=\W|$)")
 WORD = re.compile(r"[^\W\d_]{3}|[" + CJK + "]{2}")
 HEADING_LINES, HEADING_WORDS = 2, 24
 LONGEST = 40
+_KINDS = (
+    "algorithm annex appendix article box chapter chart diagram equation exhibit fig figure graph item lemma "
+    "listing map note part plate problem schedule scheme section step table theorem"
+)
+_NAMED = (
+    rf"(?P<kind>(?i:{'|'.join(sorted(_KINDS.split(), key=len, reverse=True))}))\.?[ \xa0]*(?:no\.[ \xa0]*)?"
+    r"(?P<number>\d{1,3}(?:[.\-–]\d{1,3}){0,3}[a-zA-Z]?|(?<=[ \xa0])(?:[A-Z]|[IVX]{1,5}))(?![\w%]|[.,]\d)"
+)
+_LABEL = re.compile(rf"(?<![\w\"'“‘]){_NAMED}")  # a name in quotes is an example of how to answer
+_CAPTION = re.compile(rf"^\W{{0,3}}{_NAMED}", re.MULTILINE)
 
 _STOP_WORDS = (
     "a about according after all also an and any are as at be because been being between both but by can "
@@ -68,9 +78,24 @@ def heading(text: str) -> str:
     return " ".join(" ".join(islice(lines, HEADING_LINES)).split()[:HEADING_WORDS])
 
 
+def captions(text: str) -> list[str]:
+    """What stands at the beginning of a page's lines with its number: `table:2-1` of "Table 2.1: Results"."""
+    return list(dict.fromkeys(_label(match) for match in _CAPTION.finditer(text)))
+
+
+def labels(question: str) -> list[str]:
+    """What a question names by its number, as `captions` gives it: `figure:3` of "the bars in Fig. 3"."""
+    return list(dict.fromkeys(_label(match) for match in _LABEL.finditer(question)))
+
+
 def content(words: list[str]) -> list[str]:
     """The words without those that every text has; all of them when nothing else would be left."""
     return [word for word in words if word not in STOP_WORDS] or words
+
+
+def _label(match: re.Match[str]) -> str:
+    kind = match["kind"].lower()
+    return f"{'figure' if kind == 'fig' else kind}:{re.sub('[.–]', '-', match['number'].lower())}"
 
 
 def _pairs(run: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The lexical arm: what is found, what is refused, what survives."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,15 @@ def test_a_page_under_a_heading_comes_before_one_of_the_same_words(tmp_path: Pat
     index.add([page("a", 1, under), page("b", 1, beside)])
     index.commit()
     assert [hit.page for hit in index.search("the cash flow statement", k=2)] == ["a/0001", "b/0001"]
+
+
+def test_a_page_with_the_figure_comes_before_pages_that_refer_to_it(tmp_path: Path) -> None:
+    index = LexicalIndex.open(tmp_path / "lexical", writable=True)
+    figure = page("a", 1, "Growth is strong.\nIt was slow before.\nFig. 3: sales by region, in thousands")
+    others = [page("b", number, f"{number} growth\nAs figure 3 shows\nsales rose") for number in range(4, 20)]
+    index.add([figure, *others])
+    index.commit()
+    assert best(index, "the sales in Figure 3") == "a/0001"
 
 
 def test_the_exact_word_stands_before_its_other_forms(index: LexicalIndex) -> None:
@@ -140,16 +150,20 @@ def test_a_second_writer_is_refused_until_the_first_closes(index: LexicalIndex) 
     assert again.pages() == {own.id for own in PAGES}
 
 
-def _files(index: LexicalIndex) -> list[Path]:
+def _files(directory: Path) -> list[Path]:
     return sorted(
-        path for path in index.directory.iterdir() if path.stat().st_size and not path.name.startswith(".")
+        path for path in directory.iterdir() if path.stat().st_size and not path.name.startswith(".")
     )
 
 
-def test_every_damaged_file_is_refused_by_readers_and_emptied_by_the_writer(index: LexicalIndex) -> None:
+def test_every_damaged_file_is_refused_by_readers_and_emptied_by_the_writer(
+    index: LexicalIndex, tmp_path: Path
+) -> None:
     assert index.verify() is None
     index.close()
-    for path in _files(index):
+    # a copy: the open index maps its files, and a thread of tantivy's reads them when they change
+    directory = Path(shutil.copytree(index.directory, tmp_path / "copy"))
+    for path in _files(directory):
         whole = path.read_bytes()
         middle = len(whole) // 2
         for damaged in (whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :], whole[:-1], None):
@@ -158,11 +172,12 @@ def test_every_damaged_file_is_refused_by_readers_and_emptied_by_the_writer(inde
             else:
                 path.write_bytes(damaged)
             with pytest.raises(StoreError, match="verify --repair"):
-                LexicalIndex.open(index.directory)
+                LexicalIndex.open(directory)
         path.write_bytes(whole)
-    assert len(LexicalIndex.open(index.directory)) == len(PAGES)
-    _files(index)[0].write_bytes(b"")
-    emptied = LexicalIndex.open(index.directory, writable=True)
+    reader = LexicalIndex.open(Path(shutil.copytree(directory, tmp_path / "whole")))
+    assert len(reader) == len(PAGES)
+    _files(directory)[0].write_bytes(b"")
+    emptied = LexicalIndex.open(directory, writable=True)
     assert emptied.pages() == frozenset()
     emptied.add(PAGES)
     emptied.commit()
@@ -181,7 +196,7 @@ def test_many_commits_leave_few_files(tmp_path: Path) -> None:
         index.add([page("a", number, f"word{number}")])
         index.commit()
     assert len(index) == 20
-    assert len(_files(index)) < 60
+    assert len(_files(index.directory)) < 60
     assert index.verify() is None
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieve.words import content, folded, heading, terms
+from retrieve.words import captions, content, folded, heading, labels, terms
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,27 @@ def test_a_very_long_run_of_letters_is_cut_and_costs_no_time() -> None:
 )
 def test_a_heading_is_the_first_two_lines_with_words_in_them(text: str, found: str) -> None:
     assert heading(text) == found
+
+
+@pytest.mark.parametrize(
+    ("question", "named"),
+    [
+        ("the bars in Fig. 3a and in Table1-1", ["figure:3a", "table:1-1"]),
+        (
+            "FIGURE 3 of section 4.2.1, Appendix B and Part II",
+            ["figure:3", "section:4-2-1", "appendix:b", "part:ii"],
+        ),
+        ('List them as ["Chapter 5", "Chapter 8"]', []),
+        ("a table of 12 rows, chart a course, note 3.5% in table 2,500", []),
+        ("What is Item 7A?", ["item:7a"]),
+    ],
+)
+def test_a_question_names_figures_tables_and_sections_by_their_numbers(
+    question: str, named: list[str]
+) -> None:
+    assert labels(question) == named
+
+
+def test_captions_stand_at_the_beginning_of_lines() -> None:
+    page = "as Figure 1 shows\n  Figure 2: Growth\nTable\xa02–1. Results of Table 4\n• Step 3\nTable 5 5 5"
+    assert captions(page) == ["figure:2", "table:2-1", "step:3", "table:5"]
