@@ -22,6 +22,8 @@ from retrieve.snapshot import Damage, Snapshot
 from retrieve.tokens import TokenStore
 from retrieve.upkeep import Upkeep
 
+AT_ONCE = 64
+"""Queries that the first stage looks for in one call, at most: what it finds for each token takes some 10 kB."""
 HOT_TOKENS = 7 / 8
 """The share of a device's memory for token vectors; the rest is for pooled ones."""
 
@@ -142,22 +144,39 @@ class Engine:
             StoreError: stored vectors that the answer needs are damaged; names them and the remedy.
             UsageError: the query has no rows or another width.
         """
+        return self.search_many([query], k=k, within=within)[0]
+
+    def search_many(
+        self, queries: Sequence[Vectors], *, k: int, within: frozenset[str] | None = None
+    ) -> list[tuple[Hit, ...]]:
+        """`search` for several queries, which the first stage looks for in one call; the same answers, in order."""
         snapshot = self._store.snapshot
         if snapshot.damage:
             raise StoreError(
                 f"{snapshot.damage[0].reason}; {sum(d.lost for d in snapshot.damage)} pages are lost; "
                 "run `recto verify --repair`"
             )
-        scorer = Scorer(query)
-        if scorer.width != snapshot.manifest.dim:
-            raise UsageError(f"the query has {scorer.width} dimensions, not {snapshot.manifest.dim}")
+        scorers = [Scorer(query) for query in queries]
+        for scorer in scorers:
+            if scorer.width != snapshot.manifest.dim:
+                raise UsageError(f"the query has {scorer.width} dimensions, not {snapshot.manifest.dim}")
         positions = snapshot.everything if within is None else snapshot.of(within)
         if k <= 0 or not len(positions):
-            return ()
+            return [()] * len(scorers)
         wanted = max(self._options.candidates, 4 * k)
+        looked_at = [positions] * len(scorers)
         if len(positions) > wanted and snapshot.rows(positions) > self._options.exact_rows:
-            positions = self._cache.candidates(snapshot, scorer, positions, wanted)
-        return _best(snapshot, positions, self._scored(snapshot, scorer, positions), k)
+            looked_at = [
+                own
+                for start in range(0, len(scorers), AT_ONCE)
+                for own in self._cache.candidates(
+                    snapshot, scorers[start : start + AT_ONCE], positions, wanted
+                )
+            ]
+        return [
+            _best(snapshot, own, self._scored(snapshot, scorer, own), k)
+            for scorer, own in zip(scorers, looked_at, strict=True)
+        ]
 
     nearest = search
 

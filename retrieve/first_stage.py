@@ -9,9 +9,7 @@ and removed ones linger, so whoever asks scores the unknown ones exactly and say
 """
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 
 import faiss
 import numpy as np
@@ -24,6 +22,7 @@ from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import GpuCells
 from retrieve.maxsim import Lot, Quantised, Scorer, quantised, stacked
 from retrieve.pages_on_device import PagesOnDevice
+from retrieve.parts import Alive, Part, View
 from retrieve.pooling import pooled
 
 SAMPLE = 40
@@ -38,8 +37,6 @@ PROBES = 48
 """Cells looked at for each query token."""
 NARROW = 512
 """Dimensions up to which product codes are trained in seconds."""
-SELECT = 0.7
-"""The share of pages that may be found below which FAISS is told which."""
 BATCH = 256
 
 Read = Callable[[int], Floats]
@@ -53,60 +50,6 @@ Room = Callable[[], PagesOnDevice | None]
 def no_room() -> PagesOnDevice | None:
     """No device."""
     return None
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Some pages, one after another: what is written at once and never changed.
-
-    Attributes:
-        index: their pooled vectors in the cells of the whole, each under its page's uid.
-        table: which pooled vectors are whose, counted from 0.
-        rows: the same vectors in bytes.
-    """
-
-    index: faiss.IndexIVF
-    table: PageTable
-    rows: Quantised
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """What is known now; replaced as a whole, so that a search sees one state."""
-
-    pages: Uids
-    parts: tuple[Part, ...]
-    firsts: Uids
-
-
-@dataclass(frozen=True, eq=False)
-class Alive:
-    """Which of the pages known at a moment may be found.
-
-    Attributes:
-        mask: (pages,) bool.
-        count: how many.
-    """
-
-    view: _View
-    mask: NDArray[np.bool_]
-    count: int
-
-    @cached_property
-    def selector(self) -> faiss.IDSelector | None:
-        """Tells FAISS which pages may be found, where that is worth it."""
-        if self.count >= SELECT * len(self.mask):
-            return None
-        uids = self.view.pages[self.mask]
-        allowed = np.zeros(int(uids[-1]) + 1, dtype=bool)
-        allowed[uids] = True
-        return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[call-arg, arg-type]  # faiss takes arrays in Python
-
-    @property
-    def covered(self) -> int:
-        """The newest page known at that moment; 0 when there is none."""
-        pages = self.view.pages
-        return int(pages[-1]) if len(pages) else 0
 
 
 class FirstStage:
@@ -132,7 +75,7 @@ class FirstStage:
         self.room: Room = no_room
         self._mutex = threading.Lock()  # FAISS does not search while it adds
         none = np.zeros(0, dtype=np.int64)
-        self._view = _View(none, (), none)
+        self._view = View(none, (), none)
 
     @classmethod
     def fitted(cls, uids: Uids, read: Read, *, dim: int, count: int, rows: int) -> "FirstStage":
@@ -198,7 +141,7 @@ class FirstStage:
                 self.index = part.index
             if self._gpu is not None:
                 self._gpu.add(part.rows.rows, part.table.owners)
-            self._view = _View(
+            self._view = View(
                 np.concatenate([view.pages, part.table.pages]),
                 (*view.parts, part),
                 np.append(view.firsts, len(view.pages)),
@@ -207,7 +150,7 @@ class FirstStage:
     def join(self, table: PageTable, rows: Quantised) -> None:
         """Hold as one part what is held in several: the same pages and vectors."""
         view = self._view
-        self._view = _View(view.pages, (Part(self.index, table, rows),), np.zeros(1, dtype=np.int64))
+        self._view = View(view.pages, (Part(self.index, table, rows),), np.zeros(1, dtype=np.int64))
 
     def alive(self, living: Uids) -> Alive:
         """Which pages are among these uids, ascending; those not known are passed over."""
@@ -222,32 +165,41 @@ class FirstStage:
         """Whether no page was added since."""
         return alive.view is self._view
 
-    def candidates(self, scorer: Scorer, *, wanted: int, alive: Alive) -> Uids:
-        """The best `wanted` living pages by pooled vectors, and their ties, ascending; all when there are fewer.
+    def candidates(self, scorers: Sequence[Scorer], *, wanted: int, alive: Alive) -> list[Uids]:
+        """For each query the best `wanted` living pages by pooled vectors, and their ties, ascending; all if fewer.
 
-        All query tokens are searched in one call; where pages that do not count leave too few, the search
-        goes on with more cells and more vectors.
+        The tokens of all queries are searched in one call; where pages that do not count leave a query too few, its
+        search goes on with more cells and more vectors.
 
         Args:
-            scorer: holds the query.
+            scorers: hold the queries.
             wanted: how many pages are to be looked at exactly.
             alive: which pages may be found.
         """
         view = alive.view
         if wanted >= alive.count:
-            return view.pages[alive.mask]
-        found = self._near(scorer, alive, wanted=wanted)
-        totals = self._compared(scorer, view, found)
-        # pages that tie with the last one come along: the exact look decides
-        chosen = found[totals >= np.partition(totals, -wanted)[-wanted]]
-        return np.asarray(view.pages[chosen])
+            return [view.pages[alive.mask]] * len(scorers)
+        rows = np.concatenate([scorer.query.rows for scorer in scorers])
+        ends = np.cumsum([len(scorer.query.rows) for scorer in scorers])[:-1]
+        scores, uids = self._search(rows, depth=DEPTH * wanted + 1, probes=PROBES, selector=alive.selector)
+        chosen = []
+        parts = zip(scorers, np.split(scores, ends), np.split(uids, ends), strict=True)
+        for scorer, own_scores, own_uids in parts:
+            found = self._near(scorer, alive, own_scores, own_uids, wanted=wanted)
+            totals = self._compared(scorer, view, found)
+            # pages that tie with the last one come along: the exact look decides
+            best = found[totals >= np.partition(totals, -wanted)[-wanted]]
+            chosen.append(np.asarray(view.pages[best]))
+        return chosen
 
-    def _near(self, scorer: Scorer, alive: Alive, *, wanted: int) -> Uids:
-        """The places of pages near any query token, at least `wanted` of the living, ascending."""
+    def _near(self, scorer: Scorer, alive: Alive, scores: Floats, uids: Uids, *, wanted: int) -> Uids:
+        """The places of pages near any query token, at least `wanted` of the living, ascending.
+
+        `scores` and `uids` are what a first search of the query's tokens found.
+        """
         pages, mask = alive.view.pages, alive.mask
         depth, probes, query = DEPTH * wanted + 1, PROBES, scorer.query
         while True:
-            scores, uids = self._search(query.rows, depth=depth, probes=probes, selector=alive.selector)
             known, totals = gathered(query, scores, uids)
             places = np.searchsorted(pages, known)
             there = places < len(pages)  # pages that are being added just now have no place yet
@@ -259,8 +211,9 @@ class FirstStage:
             if depth >= self.index.ntotal and probes >= self.template.nlist:
                 return np.flatnonzero(mask)  # FAISS cannot tell so many vectors apart
             depth, probes = depth * 4, probes * 4
+            scores, uids = self._search(query.rows, depth=depth, probes=probes, selector=alive.selector)
 
-    def _compared(self, scorer: Scorer, view: _View, places: Uids) -> NDArray[np.float64]:
+    def _compared(self, scorer: Scorer, view: View, places: Uids) -> NDArray[np.float64]:
         def read(place: int) -> Quantised:
             at = int(np.searchsorted(view.firsts, place, side="right")) - 1
             part, own = view.parts[at], place - view.firsts[at]

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from domain.errors import StoreError
 from retrieve.encoder import Floats
-from retrieve.first_stage import Alive, FirstStage, Room, no_room
+from retrieve.first_stage import FirstStage, Room, no_room
 from retrieve.first_stage_files import (
     STAMP,
     Stamp,
@@ -23,6 +24,7 @@ from retrieve.first_stage_files import (
     write_stamp,
 )
 from retrieve.maxsim import Scorer, restored
+from retrieve.parts import Alive
 from retrieve.snapshot import SCOPES, Damage, Snapshot
 from retrieve.tokens import TokenStore
 
@@ -74,18 +76,19 @@ class FirstStageCache:
         return self._store.directory / "cache"
 
     def candidates(
-        self, snapshot: Snapshot, scorer: Scorer, positions: NDArray[np.int64], wanted: int
-    ) -> NDArray[np.int64]:
-        """Which of these positions are worth an exact look: the best by pooled vectors, and every unknown one."""
+        self, snapshot: Snapshot, scorers: Sequence[Scorer], positions: NDArray[np.int64], wanted: int
+    ) -> list[NDArray[np.int64]]:
+        """For each query the positions that are worth an exact look: the best by pooled vectors, and unknown ones."""
         first = self._first
         if first is None:
-            return positions
+            return [positions] * len(scorers)
         alive = self._alive_at(snapshot, positions, first)
-        chosen = first.candidates(scorer, wanted=wanted, alive=alive)
         newer = np.searchsorted(snapshot.uids, alive.covered, side="right")
-        return np.union1d(
-            np.searchsorted(snapshot.uids, chosen), positions[np.searchsorted(positions, newer) :]
-        )
+        unknown = positions[np.searchsorted(positions, newer) :]
+        return [
+            np.union1d(np.searchsorted(snapshot.uids, chosen), unknown)
+            for chosen in first.candidates(scorers, wanted=wanted, alive=alive)
+        ]
 
     def refresh(self) -> None:
         """Load what changed on disk."""

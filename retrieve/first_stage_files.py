@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from domain.errors import StoreError
 from retrieve.cells import as_cells, merge_cells
 from retrieve.files import file_checksum, sealed, unsealed, write_file
-from retrieve.first_stage import FirstStage, Part
+from retrieve.first_stage import FirstStage
 from retrieve.gathering import PageTable
 from retrieve.maxsim import Quantised
+from retrieve.parts import Part
 
 VERSION = 3
 STAMP = "first-stage.json"

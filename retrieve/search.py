@@ -21,8 +21,10 @@ class QueryEncoder(Protocol):
 class VectorSearch(Protocol):
     """What the visual stage needs of an engine."""
 
-    def search(self, query: Vectors, *, k: int, within: frozenset[str] | None = None) -> tuple[Hit, ...]:
-        """Rank the k best pages of the documents in `within` (None: all)."""
+    def search_many(
+        self, queries: Sequence[Vectors], *, k: int, within: frozenset[str] | None = None
+    ) -> list[tuple[Hit, ...]]:
+        """Rank the k best pages of the documents in `within` (None: all) for each query."""
         ...
 
 
@@ -35,14 +37,20 @@ class TextSearch(Protocol):
 
 
 def search(encoder: QueryEncoder, engine: VectorSearch, *, k: int, name: str = "visual") -> Stage:
-    """Embed the queries in one call and rank the k nearest pages of each; replaces what was found."""
+    """Embed the queries in one call and rank the k nearest pages of each, those of one scope in one call too."""
 
     def stage(run: Run) -> Run:
         vectors = encoder.queries([answer.query.text for answer in run.answers])
+        scopes: dict[frozenset[str] | None, list[int]] = {}
+        for place, answer in enumerate(run.answers):
+            scopes.setdefault(answer.query.within, []).append(place)
+        found: dict[int, tuple[Hit, ...]] = {}
+        for within, places in scopes.items():
+            hits = engine.search_many([vectors[place] for place in places], k=k, within=within)
+            found.update(zip(places, hits, strict=True))
         return Run(
             tuple(
-                replace(answer, hits=marked(engine.search(own, k=k, within=answer.query.within), name))
-                for answer, own in zip(run.answers, vectors, strict=True)
+                replace(answer, hits=marked(found[place], name)) for place, answer in enumerate(run.answers)
             )
         )
 

@@ -326,6 +326,20 @@ def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_writ
     engine.close()
 
 
+@pytest.mark.parametrize("exact_rows", [10_000, 100])
+def test_queries_of_several_lengths_asked_together_have_the_answers_that_each_has_alone(
+    filled: Path, exact_rows: int
+) -> None:
+    engine = opened(filled, writable=True, exact_rows=exact_rows)
+    engine.settle()
+    asked = [vectors(1 + number % 7, 100 + number) for number in range(70)]
+    for within in (None, frozenset({"doc1", "doc3", "doc4"}), frozenset({"nothing"})):
+        together = engine.search_many(asked, k=4, within=within)
+        assert together == [engine.search(own, k=4, within=within) for own in asked]
+    assert engine.search_many([], k=4) == []
+    engine.close()
+
+
 def test_a_filter_that_is_asked_for_again_sees_what_was_added_and_removed(filled: Path) -> None:
     engine = opened(filled, writable=True, exact_rows=50)
     engine.settle()

@@ -49,7 +49,7 @@ def built(pages: np.ndarray, count: int = 8) -> FirstStage:
 
 
 def found(first: FirstStage, asked: Vectors, *, wanted: int, living: np.ndarray = UIDS) -> list[int]:
-    return first.candidates(Scorer(asked), wanted=wanted, alive=first.alive(living)).tolist()
+    return first.candidates([Scorer(asked)], wanted=wanted, alive=first.alive(living))[0].tolist()
 
 
 def test_the_best_pages_are_among_the_candidates(pages: np.ndarray) -> None:
@@ -97,7 +97,7 @@ def test_what_is_taken_later_is_found_in_the_cells_of_before(pages: np.ndarray) 
     own = Vectors(pages[450])
     assert 451 in found(first, own, wanted=25)
     # a search that began before sees what was known then
-    assert max(first.candidates(Scorer(own), wanted=25, alive=before)) <= 400
+    assert max(first.candidates([Scorer(own)], wanted=25, alive=before)[0]) <= 400
 
 
 def test_equal_pages_are_all_found_when_they_tie() -> None:
@@ -170,7 +170,7 @@ def test_all_parts_become_one_when_much_lies_outside_the_first(pages: np.ndarray
     files.write_stamp(tmp_path, after)
     assert found(first, asked, wanted=30) == before
     assert (
-        first.candidates(Scorer(asked), wanted=30, alive=alive).tolist() == before
+        first.candidates([Scorer(asked)], wanted=30, alive=alive)[0].tolist() == before
     )  # a search that began before
     again = files.load(tmp_path, after, dim=DIM)
     assert found(again, asked, wanted=30) == before
