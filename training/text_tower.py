@@ -1,4 +1,4 @@
-"""Trains the text tower: a teacher's layers, distilled, then set against hard negatives."""
+"""Trains the text tower: a teacher's layers, taught what two say together, and set against hard negatives."""
 
 import json
 import math
@@ -75,7 +75,7 @@ def _start(recipe: TextRecipe) -> tuple[Tokenizer, TextNetwork]:
 
 def _fit(recipe: TextRecipe, network: TextNetwork, pool: Pool, *, resume: bool, tell: Progress) -> None:
     learned = [weight for weight in network.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(learned, lr=recipe.rate, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(learned, lr=recipe.rate, weight_decay=0.01, foreach=True)
     held = recipe.work / "checkpoint.pt"
     first = 0
     if resume and held.is_file():
@@ -107,31 +107,31 @@ def _pace(step: int, steps: int) -> float:
 
 
 def _loss(recipe: TextRecipe, network: TextNetwork, pool: Pool, chance: random.Random) -> Tensor:
-    asked = [place for place in chance.sample(range(len(pool.questions)), recipe.questions) if place % 50]
+    """Questions, half of them about one document, against what answers them, what nearly does, and that document."""
+    theme = pool.documents[chance.randrange(len(pool.chunks))]
+    members = np.flatnonzero(pool.documents == theme).tolist()
+    near = np.flatnonzero(pool.documents[pool.answers] == theme).tolist()
+    near = chance.sample(near, min(len(near), recipe.questions // 2))
+    asked = [*near, *chance.sample(range(len(pool.questions)), recipe.questions - len(near))]
+    asked = [place for place in dict.fromkeys(asked) if place % 50]
     shown = [int(pool.answers[place]) for place in asked]
     for place in asked:
         found = [int(chunk) for chunk in pool.hard[place] if chunk >= 0]
         shown += [chance.choice(found)] if found else []
-    shown += chance.sample(range(len(pool.chunks)), recipe.others)
+    shown += chance.sample(members, min(len(members), recipe.others))
     with quick():
         rows = network(*batch_of([pool.chunks[place] for place in shown]))
         questions = network(*batch_of([pool.questions[place] for place in asked]))
     likeness = questions.float() @ rows.float().T / recipe.temperature
+    if pool.chunk_rows is not None and pool.question_rows is not None:
+        taught = torch.from_numpy(pool.chunk_rows[shown]).float()
+        taught_questions = torch.from_numpy(pool.question_rows[asked]).float()
+        wished = (taught_questions @ taught.T / recipe.temperature).softmax(-1)
+        return functional.kl_div(likeness.log_softmax(-1), wished, reduction="batchmean")
     owners = torch.from_numpy(pool.owners[shown])
     same = owners[None] == owners[: len(asked), None]
     same[torch.arange(len(asked)), torch.arange(len(asked))] = False
-    right = functional.cross_entropy(likeness.masked_fill(same, -1e4), torch.arange(len(asked)))
-    if pool.chunk_rows is None or pool.question_rows is None:
-        return right
-    taught = torch.from_numpy(pool.chunk_rows[shown]).float()
-    taught_questions = torch.from_numpy(pool.question_rows[asked]).float()
-    wished = (taught_questions @ taught.T / recipe.temperature).softmax(-1)
-    alike = functional.kl_div(likeness.log_softmax(-1), wished, reduction="batchmean")
-    apart = (1 - (rows.float() * taught).sum(-1)).mean() + (
-        1 - (questions.float() * taught_questions).sum(-1)
-    ).mean()
-    total: Tensor = 0.5 * right + alike + recipe.imitation * apart
-    return total
+    return functional.cross_entropy(likeness.masked_fill(same, -1e4), torch.arange(len(asked)))
 
 
 def _held_out(network: TextNetwork, pool: Pool, *, most: int = 500) -> dict[str, float]:

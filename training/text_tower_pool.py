@@ -1,4 +1,4 @@
-"""Chunks and questions as word pieces, with what the teacher thinks of them and which are easily confused."""
+"""Chunks and questions as word pieces, with what the teachers think of them and which are easily confused."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -20,10 +20,21 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Every chunk and question as word pieces, with the teacher's opinion of each, if there is one."""
+    """Every chunk and question as word pieces, with the teachers' opinion of each, if there are any.
+
+    Attributes:
+        chunks: word pieces of each.
+        owners: the place of the passage that each is from.
+        documents: the document or article that each is from.
+        questions: word pieces of each.
+        answers: the chunk that answers each best.
+        hard: (questions, any) chunks that rank high and do not answer; -1 where there are fewer.
+        chunk_rows, question_rows: the teachers' opinion.
+    """
 
     chunks: list[list[int]]
     owners: NDArray[np.int64]
+    documents: NDArray[np.int64]
     questions: list[list[int]]
     answers: NDArray[np.int64]
     hard: NDArray[np.int64]
@@ -33,48 +44,59 @@ class Pool:
 
 def make_pool(recipe: TextRecipe, tokenizer: Tokenizer, tell: Progress) -> Pool:
     """Read, cut and mine everything that the recipe names."""
-    documents = read_documents(recipe.pdfs)
-    passages = [*read_passages(recipe.text, languages=recipe.languages), *documents]
+    real = read_documents(recipe.pdfs)
+    passages = [*read_passages(recipe.text, languages=recipe.languages), *real]
     asked = [
         *read_questions(recipe.text, languages=recipe.languages),
-        *row_questions(documents, a_page=2, seed=recipe.seed),
+        *row_questions(real, a_page=2, seed=recipe.seed),
     ]
-    chunks, owners = _cut(passages, tokenizer, recipe)
+    chunks, spoken_chunks, owners = _cut(passages, tokenizer, recipe)
+    titles = {
+        title: place
+        for place, title in enumerate(dict.fromkeys(passage.source + passage.title for passage in passages))
+    }
+    documents = np.array([titles[passages[owner].source + passages[owner].title] for owner in owners])
     names = {passage.id: place for place, passage in enumerate(passages)}
     asked = [question for question in asked if question.passage in names]
     texts = [_marked(question.text, tokenizer, recipe) for question in asked]
     if not recipe.teacher_layers:
         first = np.searchsorted(owners, [names[question.passage] for question in asked])
-        return Pool(chunks, owners, texts, first, np.full((len(asked), 0), -1), None, None)
-    rows, question_rows = _taught(recipe, chunks, texts, tell)
+        return Pool(chunks, owners, documents, texts, first, np.full((len(asked), 0), -1), None, None)
+    spoken_questions = [question.text for question in asked]
+    rows, question_rows = _taught(recipe, (chunks, spoken_chunks), (texts, spoken_questions), tell)
     wanted = np.array([names[question.passage] for question in asked])
     right, hard = _mine(rows, owners, question_rows, wanted)
-    return Pool(chunks, owners, texts, right, hard, rows, question_rows)
+    return Pool(chunks, owners, documents, texts, right, hard, rows, question_rows)
 
 
 def _cut(
     passages: Sequence[Passage], tokenizer: Tokenizer, recipe: TextRecipe
-) -> tuple[list[list[int]], NDArray[np.int64]]:
+) -> tuple[list[list[int]], list[str], NDArray[np.int64]]:
+    """Chunks as word pieces and as they are written, and the place of the passage that each is from."""
     chance, shape = random.Random(recipe.seed), recipe.shape
-    marks = _marks(tokenizer)
+    first, last = _marks(tokenizer)
     chunks: list[list[int]] = []
+    written: list[str] = []
     owners: list[int] = []
     for place, passage in enumerate(passages):
-        titled = passage.title and chance.random() < recipe.titled
-        title = tokenizer.encode(spoken(passage.title) + ".", add_special_tokens=False).ids if titled else []
-        pieces = tokenizer.encode(passage.text, add_special_tokens=False).ids
+        title = spoken(passage.title) + "." if passage.title and chance.random() < recipe.titled else ""
+        heading = tokenizer.encode(title, add_special_tokens=False).ids[: shape.title_tokens]
+        read = tokenizer.encode(passage.text, add_special_tokens=False)
         runs = cut_text(
-            pieces,
-            title=title[: shape.title_tokens],
+            range(len(read.ids)),
+            title=[-1] * len(heading),
             size=shape.max_tokens,
             overlap=shape.overlap,
-            marks=marks,
+            marks=(-1, -1),
         )
         most = recipe.chunks_a_page if passage.source == passage.title else recipe.chunks_a_passage
-        runs = chance.sample(runs, min(most, len(runs)))
-        chunks += runs
-        owners += [place] * len(runs)
-    return chunks, np.array(owners)
+        for run in chance.sample(runs, min(most, len(runs))):
+            body = run[1 + len(heading) : -1]
+            start, end = read.offsets[body[0]][0], read.offsets[body[-1]][1]
+            chunks.append([first, *heading, *(read.ids[number] for number in body), last])
+            written.append(f"{title} {passage.text[start:end]}".strip())
+            owners.append(place)
+    return chunks, written, np.array(owners)
 
 
 def _marked(text: str, tokenizer: Tokenizer, recipe: TextRecipe) -> list[int]:
@@ -91,17 +113,19 @@ def _marks(tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def _taught(
-    recipe: TextRecipe, chunks: list[list[int]], questions: list[list[int]], tell: Progress
+    recipe: TextRecipe,
+    chunks: tuple[list[list[int]], list[str]],
+    questions: tuple[list[list[int]], list[str]],
+    tell: Progress,
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    path = recipe.work / "teacher.npz"
+    """What both teachers think of chunks and questions, each as word pieces and as it is written."""
+    path = recipe.work / "teachers.npz"
     if path.is_file():
         kept = np.load(path)
-        if len(kept["chunks"]) == len(chunks) and len(kept["questions"]) == len(questions):
+        if len(kept["chunks"]) == len(chunks[0]) and len(kept["questions"]) == len(questions[0]):
             return kept["chunks"], kept["questions"]
     teaching = import_module("training.text_tower_teacher")
-    teacher = teaching.load_teacher()
-    rows = teaching.teach(teacher, chunks, batch=32, progress=tell)
-    question_rows = teaching.teach(teacher, questions, batch=64, progress=tell)
+    rows, question_rows = teaching.opinions(chunks, questions, most=2 * recipe.shape.max_tokens, tell=tell)
     np.savez(path, chunks=rows, questions=question_rows)
     return rows, question_rows
 

