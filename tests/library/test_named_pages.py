@@ -53,7 +53,7 @@ def test_a_page_that_shares_no_word_with_the_question_is_found_with_its_document
 ) -> None:
     with Library.open(tmp_path / "library", SETTINGS) as library:
         library.index([fruit])
-        assert found(library, "quinces on page 1") == [3, 1, 6]
+        assert found(library, "quinces on page 1") == [3, 6, 1]
 
 
 def test_pages_that_are_not_ready_do_not_enter(fruit: Path, tmp_path: Path) -> None:
