@@ -328,8 +328,9 @@ def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_writ
 
 @pytest.mark.parametrize("exact_rows", [10_000, 100])
 def test_queries_of_several_lengths_asked_together_have_the_answers_that_each_has_alone(
-    filled: Path, exact_rows: int
+    filled: Path, exact_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("retrieve.engine.AT_ONCE", 500)  # three calls for seventy queries
     engine = opened(filled, writable=True, exact_rows=exact_rows)
     engine.settle()
     asked = [vectors(1 + number % 7, 100 + number) for number in range(70)]
