@@ -181,24 +181,27 @@ class FirstStage:
             return [view.pages[alive.mask]] * len(scorers)
         rows = np.concatenate([scorer.query.rows for scorer in scorers])
         ends = np.cumsum([len(scorer.query.rows) for scorer in scorers])[:-1]
-        scores, uids = self._search(rows, depth=DEPTH * wanted + 1, probes=PROBES, selector=alive.selector)
+        depth = DEPTH * wanted + 1
+        scores, uids = self._search(rows, depth=depth, probes=PROBES, selector=alive.selector)
         chosen = []
         parts = zip(scorers, np.split(scores, ends), np.split(uids, ends), strict=True)
         for scorer, own_scores, own_uids in parts:
-            found = self._near(scorer, alive, own_scores, own_uids, wanted=wanted)
+            found = self._near(scorer, alive, own_scores, own_uids, depth=depth, wanted=wanted)
             totals = self._compared(scorer, view, found)
             # pages that tie with the last one come along: the exact look decides
             best = found[totals >= np.partition(totals, -wanted)[-wanted]]
             chosen.append(np.asarray(view.pages[best]))
         return chosen
 
-    def _near(self, scorer: Scorer, alive: Alive, scores: Floats, uids: Uids, *, wanted: int) -> Uids:
+    def _near(
+        self, scorer: Scorer, alive: Alive, scores: Floats, uids: Uids, *, depth: int, wanted: int
+    ) -> Uids:
         """The places of pages near any query token, at least `wanted` of the living, ascending.
 
-        `scores` and `uids` are what a first search of the query's tokens found.
+        `scores` and `uids` are what a first search found, as deep as `depth`, for the query's tokens.
         """
         pages, mask = alive.view.pages, alive.mask
-        depth, probes, query = DEPTH * wanted + 1, PROBES, scorer.query
+        probes, query = PROBES, scorer.query
         while True:
             known, totals = gathered(query, scores, uids)
             places = np.searchsorted(pages, known)

@@ -51,11 +51,8 @@ def make_pool(recipe: TextRecipe, tokenizer: Tokenizer, tell: Progress) -> Pool:
         *row_questions(real, a_page=2, seed=recipe.seed),
     ]
     chunks, spoken_chunks, owners = _cut(passages, tokenizer, recipe)
-    titles = {
-        title: place
-        for place, title in enumerate(dict.fromkeys(passage.source + passage.title for passage in passages))
-    }
-    documents = np.array([titles[passages[owner].source + passages[owner].title] for owner in owners])
+    articles = [passages[owner].source + passages[owner].title for owner in owners]
+    documents = np.unique(articles, return_inverse=True)[1]
     names = {passage.id: place for place, passage in enumerate(passages)}
     asked = [question for question in asked if question.passage in names]
     texts = [_marked(question.text, tokenizer, recipe) for question in asked]

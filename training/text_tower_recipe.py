@@ -21,8 +21,8 @@ class TextRecipe:
         teacher_layers: which of the teacher's layers the student starts from; empty trains without a teacher.
         languages: which languages are read.
         shape: the network.
-        steps, questions, others: steps (0 writes the start as it is), questions a step, and chunks a step
-            that answer none of them.
+        steps, questions, others: steps (0 writes the start as it is), questions a step, and chunks a step of the
+            document that half of the questions are about.
         rate: the highest learning rate; it rises for a twentieth of the steps and falls to nothing.
         temperature: divides similarities before the softmax.
         titled: share of passages whose chunks carry their title.
