@@ -1,12 +1,14 @@
 """What a question asks for, apart from how it wants to be answered, and in words that pages hold."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from domain.page import Query
 from domain.run import Run
 from domain.stage import Stage
+from domain.vocabulary import Vocabulary, looked_for_too
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,9 @@ LEAST_WORDS = 2
 MOST_WORDS = 64
 """Words of a question that are looked up, the first ones."""
 
+NAMED = 3
+"""Phrases of the vocabulary that a note names; it counts the others."""
+
 _VERB = r"(?:write|save|format|give|present|represent|express|return|provide|list|enumerate|state|report)(?:\s+me)?"
 _HOW = re.compile(
     rf"""(?:please\s+)?(?:
@@ -38,6 +43,7 @@ _HOW = re.compile(
           | (?:in|as|within)\s+(?:a\s+|the\s+)?list | (?:ascending|descending|alphabetical|numerical)\s+order
         )\b
       | (?:the|your)\s+answers?\s+(?:should|shall|must)\b
+      | if\b.*(?:,|\bthen|\bplease)\s+(?:(?:then|please)\s+)*(?:state|say|answer|respond|reply)\b  # If so, say so
       | e\.g\.
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
@@ -63,6 +69,19 @@ def spelled(text: str, nearest: Nearest) -> Wording:
     read = _WORD.sub(lambda match: " ".join(filter(None, (match[0], found.get(match[0])))), text)
     notes = (f"no page says “{word}”: “{other}” is searched for too" for word, other in found.items())
     return Wording(read, tuple(notes))
+
+
+def widened(wording: Wording, own: Vocabulary) -> Wording:
+    """A question followed by what its pages may say in its place; see `domain.vocabulary`."""
+    found = looked_for_too(wording.text, own)
+    text = "; ".join([wording.text, *chain.from_iterable(found.values())])
+    return Wording(text, (*wording.notes, *(_told(phrase, others) for phrase, others in found.items())))
+
+
+def _told(phrase: str, others: Sequence[str]) -> str:
+    named = ", ".join(f"“{other}”" for other in others[:NAMED])
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return f"for “{phrase}” also {named}{more} are searched for"
 
 
 def reworded(reword: Reword, stage: Stage) -> Stage:

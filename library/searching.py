@@ -15,7 +15,7 @@ from domain.errors import NotFoundError, StoreError, UsageError
 from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
-from domain.wording import Reword, Wording, spelled, without_form
+from domain.wording import Reword, Wording, spelled, widened, without_form
 from library.arms import LexicalArm, VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
 from library.contents import features, page_text, picture
@@ -110,9 +110,10 @@ class Searcher:
             return Wording(query.text)
         lexical = self.stores.arms().get("lexical")
         asked = without_form(query.text)
-        if not isinstance(lexical, LexicalArm):
-            return Wording(asked)
-        return spelled(asked, partial(lexical.nearest, within=query.within))
+        words = Wording(asked)
+        if isinstance(lexical, LexicalArm):
+            words = spelled(asked, partial(lexical.nearest, within=query.within))
+        return widened(words, self.stores.settings.vocabulary)
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The one place where collections, a document's name and filters become document ids; None is all.

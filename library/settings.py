@@ -11,6 +11,7 @@ import platformdirs
 import tomli_w
 
 from domain.errors import UsageError
+from domain.vocabulary import Vocabulary
 from ingest.limits import Limits
 
 FILE_NAME = "settings.toml"
@@ -38,7 +39,10 @@ class Settings:
             page by itself.
         named_pages: whether pages that a question names by their number ("on page 14") are lifted.
         tidy_questions: whether what a question says of the answer's form ("round to two decimals") is left out,
-            and a word that no page holds is also read as the one spelled most like it.
+            a word that no page holds is also read as the one spelled most like it, and what pages say in place of
+            the question's words is searched for too ("net income" for "ROA").
+        vocabulary: phrases that are searched for too, by the phrase of a question that asks for them; goes before
+            the one that ships, of which an empty list drops a line.
         candidates: how many pages each arm hands on.
         rerank_depth: how many pages `--rerank auto` reorders, or fewer where a budget ends before.
         blend: the first stage's share in the reranked score, in [0, 1]; 0 means the reranker alone.
@@ -82,6 +86,7 @@ class Settings:
     document_share: float = 0.5
     named_pages: bool = True
     tidy_questions: bool = True
+    vocabulary: Vocabulary = field(default_factory=dict)
     candidates: int = 100
     rerank_depth: int = 20
     blend: float = 0.5
@@ -122,6 +127,7 @@ class Settings:
             raise UsageError(f"fusion is ranks or scores, not {self.fusion!r}")
         if self.stored not in {"int8", "float16"}:
             raise UsageError(f"stored is int8 or float16, not {self.stored!r}")
+        _check(self.vocabulary)
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
@@ -186,6 +192,14 @@ def default_directory() -> Path:
     return Path(platformdirs.user_data_dir("recto", appauthor=False)) / "library"
 
 
+def _check(vocabulary: Vocabulary) -> None:
+    for phrase, others in vocabulary.items():
+        if not isinstance(others, list | tuple) or not all(isinstance(other, str) for other in others):
+            raise UsageError(
+                f'vocabulary takes lists, as in "ROA" = ["net income"], not {others!r} for {phrase!r}'
+            )
+
+
 def _plain(settings: Settings) -> dict[str, Any]:
     values = asdict(settings)
     values["arms"] = list(settings.arms)
@@ -236,5 +250,9 @@ def _parsed(name: str, text: str, default: object) -> object:
         return [part.strip() for part in text.split(",") if part.strip()]
     if isinstance(default, Mapping):
         pairs = (part.partition("=") for part in text.split(",") if part.strip())
-        return {key.strip(): float(value) for key, _, value in pairs}
+        try:
+            return {key.strip(): float(value) for key, _, value in pairs}
+        except ValueError as error:
+            said = f"{PREFIX}{name.upper()} takes names and numbers, as in a=1,b=0.5, not {text!r}"
+            raise UsageError(f"{said}; write anything else into {FILE_NAME}") from error
     return text

@@ -29,6 +29,9 @@ DEBT = "what is total debt of the company in FY 2021?"
         "Represent these two numbers as format of list.",
         "Save your answer as a list, with each date formatted as 'YYYY-MM-DD'.",
         "Round your answer to two decimal places. Write the answer in int format.",
+        "If debt is not a useful metric for a company like this, then please state that and explain why.",
+        "If it is not outlined then state 0.",
+        "If there is none, please say so",
     ],
 )
 @pytest.mark.parametrize("seam", [" ", ""])
@@ -53,6 +56,8 @@ def test_how_the_answer_is_to_be_written_is_not_searched_for(form: str, seam: st
         "What was asked? Report the answer of the board.",
         "Formats differ. Format of drawings as of 2020?",
         "The format of files. Which formats are read?",
+        "If we exclude acquisitions, which segment has dragged down growth?",
+        "The pump hums. If it stalls, switch it off? If it is dry, fill it.",
         "Rates of the U.S. Government for St. Louis, 3.5 percent",
         "",
     ],

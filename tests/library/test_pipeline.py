@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from domain.documents import Extent
+from domain.errors import UsageError
 from domain.fingerprint import Fingerprint
 from domain.page import Hit, Query
 from domain.run import Answer, Run, marked
@@ -118,9 +119,16 @@ def test_naming_the_pages_is_taken_off_the_budget() -> None:
     assert ask(built, budget_ms=59_000.0, k=10).depth == 0
 
 
-@pytest.mark.parametrize("name", ["boosts", "arm_weights"])
-def test_tables_in_the_settings_survive_being_saved(name, tmp_path) -> None:
-    settings = replace(Settings(), **{name: {"visual": 0.5} if name == "arm_weights" else {"year:2023": 0.5}})
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"boosts": {"year:2023": 0.5}},
+        {"arm_weights": {"visual": 0.5}},
+        {"vocabulary": {"TTM": ["time to market", "launch"], "FX": []}},
+    ],
+)
+def test_tables_in_the_settings_survive_being_saved(table, tmp_path) -> None:
+    settings = replace(Settings(), **table)
     settings.save(tmp_path)
     assert Settings.load(tmp_path, {}) == settings
 
@@ -150,3 +158,14 @@ def test_pages_named_by_number_come_first_also_after_reranking_unless_the_settin
     assert "b/0007" not in order(beyond)
     plain = ask(parts(replace(SETTINGS, named_pages=False), **known), "what does page 2 say?", rerank=rerank)
     assert order(plain) == order(ask(parts(**known), rerank=rerank))
+
+
+@pytest.mark.parametrize("value", ["net income", 3, ["net income", 3]])
+def test_a_vocabulary_that_is_no_table_of_lists_is_refused(value) -> None:
+    with pytest.raises(UsageError, match=r"vocabulary takes lists, .* for 'ROA'"):
+        Settings().changed({"vocabulary": {"ROA": value}})
+
+
+def test_a_table_that_the_environment_cannot_hold_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"RECTO_VOCABULARY takes names and numbers, .*settings\.toml"):
+        Settings.load(None, {"RECTO_VOCABULARY": "ROA=net income"})

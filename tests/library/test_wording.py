@@ -35,3 +35,22 @@ def test_misspelled_words_are_found_and_said_and_the_form_of_the_answer_is_not_s
         plain = library.search(asked, SearchOptions(collection="default"))
         assert [hit.page for hit in plain.hits] == [2, 1]
         assert plain.notes == ()
+
+
+def test_a_question_is_answered_by_what_pages_say_in_its_place(tmp_path: Path) -> None:
+    sheets = [
+        Sheet("red", "assets of our people"),
+        Sheet("blue", "consolidated balance sheets"),
+        Sheet("green", "blood pressure over a day"),
+    ]
+    file = write_pdf(tmp_path / "a.pdf", sheets)
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        library.index([file])
+        found = library.search("total assets")
+        assert [hit.page for hit in found.hits] == [2, 1]
+        assert found.notes == ("for “total assets” also “consolidated balance sheets” are searched for",)
+        assert not library.search("ABPM").hits
+    own = replace(SETTINGS, vocabulary={"ABPM": ["blood pressure"], "total assets": []})
+    with Library.open(tmp_path / "library", own) as library:
+        assert [hit.page for hit in library.search("ABPM").hits] == [3]
+        assert [hit.page for hit in library.search("total assets").hits] == [1]
