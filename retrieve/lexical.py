@@ -20,7 +20,7 @@ from domain.page import Hit, PageId, document_of
 from domain.run import ranked
 from retrieve.spelling import FIELDS, nearest
 from retrieve.stamp import damage, read_stamp, write_stamp
-from retrieve.words import captions, content, folded, heading, labels, terms
+from retrieve.words import captions, compounds, content, folded, heading, labels, terms
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class LexicalIndex:
         words = terms(text)
         if k <= 0 or not words or (within is not None and not within):
             return ()
-        query = self._query(content(words), labels(text), within)
+        query = self._query(words, labels(text), within)
         searcher = self._index.searcher()
         depth = k + 1
         while True:
@@ -199,13 +199,14 @@ class LexicalIndex:
 
     def _query(self, words: list[str], named: list[str], within: frozenset[str] | None) -> tantivy.Query:
         schema, boosts = self._index.schema, self._boosts
-        stems = self._stems(words)
+        said = content(words)
+        stems, titled = self._stems(said), [*said, *compounds(words)]
         clauses = [
             tantivy.Query.boost_query(tantivy.Query.term_query(schema, field, word, "freq"), boost)
             for field, boost, own in (
-                ("text", boosts.text, words),
-                ("title", boosts.title, words),
-                ("metadata", boosts.metadata, words),
+                ("text", boosts.text, said),
+                ("title", boosts.title, titled),
+                ("metadata", boosts.metadata, titled),
                 ("stem", boosts.stem, stems),
                 ("heading", boosts.heading, stems),
             )

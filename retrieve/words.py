@@ -88,6 +88,11 @@ def labels(question: str) -> list[str]:
     return list(dict.fromkeys(_label(match) for match in _LABEL.finditer(question)))
 
 
+def compounds(words: list[str]) -> list[str]:
+    """Neighbouring words in one, two and three of them: `cvshealth` of "CVS Health", as files are named."""
+    return ["".join(words[at : at + size]) for size in (2, 3) for at in range(len(words) - size + 1)]
+
+
 def content(words: list[str]) -> list[str]:
     """The words without those that every text has; all of them when nothing else would be left."""
     return [word for word in words if word not in STOP_WORDS] or words

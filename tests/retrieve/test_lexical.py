@@ -78,6 +78,19 @@ def test_a_page_with_the_figure_comes_before_pages_that_refer_to_it(tmp_path: Pa
     assert best(index, "the sales in Figure 3") == "a/0001"
 
 
+def test_a_document_is_found_by_a_name_that_its_file_runs_together(index: LexicalIndex) -> None:
+    index.add(
+        [
+            page("x", 1, "net debt, in short", "OTHER_2022"),
+            page("y", 1, "net debt of ours", "BANKOFAMERICA_2022"),
+        ]
+    )
+    index.commit()
+    first, second = index.search("What is the net debt of Bank of America?", k=2)
+    assert (first.page, second.page) == ("y/0001", "x/0001")
+    assert first.score > 1.5 * second.score
+
+
 def test_the_exact_word_stands_before_its_other_forms(index: LexicalIndex) -> None:
     index.add([page("d", 1, "margins margins"), page("d", 2, "margin margin")])
     index.commit()
