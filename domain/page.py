@@ -39,13 +39,26 @@ class Word:
     box: Box
 
 
+ALSO = 0.5
+"""How much a word counts that pages may say in place of a question's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question; `within` limits it to these document ids (None: everything, empty: nothing)."""
+    """A question; `within` limits it to these document ids (None: everything, empty: nothing).
+
+    `also` are phrases that pages may say in place of its words; an arm that weighs words lets theirs count `ALSO`.
+    """
 
     id: str
     text: str
     within: frozenset[str] | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> str:
+        """The question and what pages may say in its place."""
+        return "; ".join((self.text, *self.also))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from domain.vocabulary import Vocabulary, looked_for_too
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The text that is searched for in place of a question, and what a person should know of it."""
+    """What is searched for in place of a question, and what a person should know of it."""
 
-    text: str
+    query: Query
     notes: tuple[str, ...] = ()
 
 
@@ -62,20 +62,21 @@ def without_form(text: str) -> str:
     return kept if len(kept.split()) >= LEAST_WORDS else text
 
 
-def spelled(text: str, nearest: Nearest) -> Wording:
+def spelled(query: Query, nearest: Nearest) -> Wording:
     """A question in which each word that no page holds is followed by the one spelled most like it."""
-    asked = list(dict.fromkeys(_WORD.findall(text)))[:MOST_WORDS]
+    asked = list(dict.fromkeys(_WORD.findall(query.text)))[:MOST_WORDS]
     found = {word: other for word in asked if (other := nearest(word))}
-    read = _WORD.sub(lambda match: " ".join(filter(None, (match[0], found.get(match[0])))), text)
+    read = _WORD.sub(lambda match: " ".join(filter(None, (match[0], found.get(match[0])))), query.text)
     notes = (f"no page says “{word}”: “{other}” is searched for too" for word, other in found.items())
-    return Wording(read, tuple(notes))
+    return Wording(replace(query, text=read), tuple(notes))
 
 
 def widened(wording: Wording, own: Vocabulary) -> Wording:
-    """A question followed by what its pages may say in its place; see `domain.vocabulary`."""
-    found = looked_for_too(wording.text, own)
-    text = "; ".join([wording.text, *chain.from_iterable(found.values())])
-    return Wording(text, (*wording.notes, *(_told(phrase, others) for phrase, others in found.items())))
+    """A question with what its pages may say in its place; see `domain.vocabulary`."""
+    found = looked_for_too(wording.query.text, own)
+    notes = (_told(phrase, others) for phrase, others in found.items())
+    query = replace(wording.query, also=tuple(chain.from_iterable(found.values())))
+    return Wording(query, (*wording.notes, *notes))
 
 
 def _told(phrase: str, others: Sequence[str]) -> str:
@@ -87,19 +88,15 @@ def _told(phrase: str, others: Sequence[str]) -> str:
 def reworded(reword: Reword, stage: Stage) -> Stage:
     """The stage, asked in other words; the answers are to the questions as they were asked."""
 
-    def asked(run: Run) -> Run:
+    def in_words(run: Run) -> Run:
         words = [reword(answer.query) for answer in run.answers]
-        plain = (
-            replace(answer, query=replace(answer.query, text=wording.text))
-            for answer, wording in zip(run.answers, words, strict=True)
-        )
+        pairs = zip(run.answers, words, strict=True)
+        found = stage(Run(tuple(replace(answer, query=wording.query) for answer, wording in pairs)))
         return Run(
             tuple(
-                replace(found, query=answer.query, notes=(*wording.notes, *found.notes))
-                for found, answer, wording in zip(
-                    stage(Run(tuple(plain))).answers, run.answers, words, strict=True
-                )
+                replace(answer, query=asked.query, notes=(*wording.notes, *answer.notes))
+                for answer, asked, wording in zip(found.answers, run.answers, words, strict=True)
             )
         )
 
-    return asked
+    return in_words

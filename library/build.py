@@ -65,7 +65,7 @@ class Parts:
     size_of: Callable[[PageId], str] = lambda _page: ANY_SIZE
     extents_of: ExtentsOf = lambda _documents: {}
     searchable: Searchable = lambda _pages: ()
-    reword: Reword = lambda query: Wording(query.text)
+    reword: Reword = Wording
 
 
 def pipeline(

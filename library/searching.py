@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from rerank.budget import ANY_SIZE, CostModel, size_class
 from rerank.calibration import Calibration
 from rerank.reranker import Candidate
 from retrieve.evidence import hottest
+from retrieve.search import embedded
 from retrieve.snippet import snippet
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Searcher:
         stage = self.pipeline(options, timings, started=started, reword=lambda _query: wording)
         answer = stage(Run.ask(query)).answers[0]
         ranked = time.perf_counter()
-        found = (self._found(hit, wording.text) for hit in answer.hits)
+        found = (self._found(hit, wording.query.whole) for hit in answer.hits)
         # another collection may have come into being meanwhile
         hits = tuple(hit for hit in found if hit and options.collection in (None, hit.collection))
         if answer.hits:
@@ -107,9 +108,9 @@ class Searcher:
     def wording(self, query: Query) -> Wording:
         """What is searched for in place of a question: what it asks for, in words that pages hold."""
         if not self.stores.settings.tidy_questions:
-            return Wording(query.text)
+            return Wording(query)
         lexical = self.stores.arms().get("lexical")
-        asked = without_form(query.text)
+        asked = replace(query, text=without_form(query.text))
         words = Wording(asked)
         if isinstance(lexical, LexicalArm):
             words = spelled(asked, partial(lexical.nearest, within=query.within))
@@ -166,8 +167,8 @@ class Searcher:
         if not isinstance(visual, VisualArm):
             raise UsageError("this library has no visual arm, so that nothing says where a page answers")
         vectors = visual.vectors(page)
-        words = self.wording(Query("q", checked(text), within=frozenset({row.document_id}))).text
-        query = visual.encoder.queries([words])[0]
+        asked = self.wording(Query("q", checked(text), within=frozenset({row.document_id}))).query
+        query = embedded(visual.encoder, [asked])[0]
         spots = hottest(query, vectors, limit=limit) if vectors is not None else ()
         cells = tuple(
             EvidenceCell(spot.box, spot.token, spot.similarity)
@@ -175,7 +176,7 @@ class Searcher:
             if spot.box.x1 > spot.box.x0 and spot.box.y1 > spot.box.y0  # a floor vector looks nowhere
         )
         document = self.stores.catalog.document(row.document_id)
-        return Evidence(page, text, cells, self._snippet(document, row, words))
+        return Evidence(page, text, cells, self._snippet(document, row, asked.whole))
 
     def calibration(self) -> Calibration | None:
         """The stored calibration, if the library has one."""

@@ -111,8 +111,8 @@ class _Reader:
         if not pages:
             return _Read()
         if self.budget is None:
-            return _Read(self._scores(answer.query.text, pages))
-        logits = self._in_time(answer.query.text, pages, budget=self.budget, spent_ms=spent_ms)
+            return _Read(self._scores(answer.query.whole, pages))
+        logits = self._in_time(answer.query.whole, pages, budget=self.budget, spent_ms=spent_ms)
         before = "after the reranker before" if answer.depth else "after the first stage"
         return _Read(logits, _said(len(logits), len(pages), self.budget.deadline.budget_ms, before))
 

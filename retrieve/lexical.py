@@ -16,7 +16,7 @@ from pathlib import Path
 import tantivy
 
 from domain.errors import BusyError, FullDiskError, StoreError, is_full_disk
-from domain.page import Hit, PageId, document_of
+from domain.page import ALSO, Hit, PageId, document_of
 from domain.run import ranked
 from retrieve.spelling import FIELDS, nearest
 from retrieve.stamp import damage, read_stamp, write_stamp
@@ -125,15 +125,18 @@ class LexicalIndex:
             self._writer = _writer(self.directory, self._index)
             self._index.reload()
 
-    def search(self, text: str, *, k: int, within: frozenset[str] | None = None) -> tuple[Hit, ...]:
+    def search(
+        self, text: str, *, k: int, within: frozenset[str] | None = None, also: Sequence[str] = ()
+    ) -> tuple[Hit, ...]:
         """Rank the k pages of the documents in `within` (None: all) that share words with the question.
 
-        None are found when it shares no word with any page; ties at k are closed first.
+        Words that only `also` has, what pages may say in its place, count `ALSO` of others. None are found when it
+        shares no word with any page; ties at k are closed first.
         """
         words = terms(text)
         if k <= 0 or not words or (within is not None and not within):
             return ()
-        query = self._query(words, labels(text), within)
+        query = self._query(words, terms("; ".join(also)), labels(text), within)
         searcher = self._index.searcher()
         depth = k + 1
         while True:
@@ -197,24 +200,22 @@ class LexicalIndex:
             raise StoreError(f"{self.directory} was opened for reading")
         return self._writer
 
-    def _query(self, words: list[str], named: list[str], within: frozenset[str] | None) -> tantivy.Query:
+    def _query(
+        self, words: list[str], also: list[str], named: list[str], within: frozenset[str] | None
+    ) -> tantivy.Query:
         schema, boosts = self._index.schema, self._boosts
-        said = content(words)
-        stems, titled = self._stems(said), [*said, *compounds(words)]
+        titled = [*content(words), *compounds(words)]
+        counts: dict[tuple[str, ...], float] = {("title", word): boosts.title for word in titled}
+        counts |= {("metadata", word): boosts.metadata for word in titled}
+        counts |= {**self._counts(also, ALSO), **self._counts(words, 1.0)}
         clauses = [
-            tantivy.Query.boost_query(tantivy.Query.term_query(schema, field, word, "freq"), boost)
-            for field, boost, own in (
-                ("text", boosts.text, said),
-                ("title", boosts.title, titled),
-                ("metadata", boosts.metadata, titled),
-                ("stem", boosts.stem, stems),
-                ("heading", boosts.heading, stems),
+            tantivy.Query.boost_query(
+                tantivy.Query.phrase_query(schema, field, list(found))
+                if len(found) > 1
+                else tantivy.Query.term_query(schema, field, found[0], "freq"),
+                boost,
             )
-            for word in dict.fromkeys(own)
-        ]
-        clauses += [
-            tantivy.Query.boost_query(tantivy.Query.phrase_query(schema, "stem", list(pair)), boosts.phrase)
-            for pair in dict.fromkeys(pairwise(stems))
+            for (field, *found), boost in counts.items()
         ]
         clauses += [
             # not by BM25: pages with captions are few, and long beside all that have none
@@ -227,6 +228,15 @@ class LexicalIndex:
             return query
         silent = tantivy.Query.const_score_query(scope, 0.0)
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, silent)])
+
+    def _counts(self, words: list[str], share: float) -> dict[tuple[str, ...], float]:
+        """How much each word counts in each field of a page, and each two neighbours: by field and words."""
+        boosts, said = self._boosts, content(words)
+        stems = self._stems(said)
+        counts: dict[tuple[str, ...], float] = {("text", word): share * boosts.text for word in said}
+        for stem in stems:
+            counts |= {("stem", stem): share * boosts.stem, ("heading", stem): share * boosts.heading}
+        return counts | {("stem", *pair): share * boosts.phrase for pair in pairwise(stems)}
 
     def _stems(self, words: list[str]) -> list[str]:
         return list(self._analyzer.analyze(" ".join(folded(word) for word in words)))

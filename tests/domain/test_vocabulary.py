@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.page import Query
 from domain.vocabulary import looked_for_too
 from domain.wording import Wording, widened
 
@@ -35,15 +36,19 @@ def test_a_library_knows_words_of_its_own_and_drops_others() -> None:
     assert looked_for_too("FX", {"fx": ["effects"]}) == {"FX": ["effects"]}
 
 
-def test_what_is_looked_for_too_follows_the_question_and_is_told() -> None:
-    found = widened(Wording("R&D, then FX", ("a note",)), {"fx": ["effects"]})
-    assert found.text == "R&D, then FX; research and development; effects"
+def test_what_is_looked_for_too_goes_with_the_question_and_is_told() -> None:
+    asked = Query("1", "R&D, then FX")
+    found = widened(Wording(asked, ("a note",)), {"fx": ["effects"]})
+    assert found.query == Query("1", "R&D, then FX", also=("research and development", "effects"))
+    assert found.query.whole == "R&D, then FX; research and development; effects"
     assert found.notes == (
         "a note",
         "for “R&D” also “research and development” are searched for",
         "for “FX” also “effects” are searched for",
     )
-    assert widened(Wording("cats"), {}) == Wording("cats")
-    assert widened(Wording("ROA"), {}).notes == (
+    cats = Wording(Query("1", "cats"))
+    assert widened(cats, {}) == cats
+    assert cats.query.whole == "cats"
+    assert widened(Wording(Query("1", "ROA")), {}).notes == (
         "for “ROA” also “return on assets”, “net income”, “total assets” and 2 more are searched for",
     )

@@ -1,5 +1,7 @@
 """A question is searched for by what it asks, in words that pages hold."""
 
+from dataclasses import replace
+
 import pytest
 
 from domain.page import Hit, Query
@@ -68,13 +70,14 @@ def test_what_is_asked_for_stays(text: str) -> None:
 
 def test_a_misspelled_word_is_searched_for_beside_the_one_that_pages_hold() -> None:
     known = {"Neflix": "netflix", "advertsing": "advertising"}
-    found = spelled("advertsing expense of Neflix in FY2015, Neflix", known.get)
-    assert found.text == "advertsing advertising expense of Neflix netflix in FY2015, Neflix netflix"
+    found = spelled(Query("1", "advertsing expense of Neflix in FY2015, Neflix"), known.get)
+    assert found.query.text == "advertsing advertising expense of Neflix netflix in FY2015, Neflix netflix"
     assert found.notes == (
         "no page says “advertsing”: “advertising” is searched for too",
         "no page says “Neflix”: “netflix” is searched for too",
     )
-    assert spelled("x1 AB-77 2015 FY", {"FY": "fly"}.get) == Wording("x1 AB-77 2015 FY")
+    short = Query("1", "x1 AB-77 2015 FY")
+    assert spelled(short, {"FY": "fly"}.get) == Wording(short)
 
 
 def test_answers_are_to_the_questions_that_were_asked() -> None:
@@ -84,8 +87,11 @@ def test_answers_are_to_the_questions_that_were_asked() -> None:
         heard.extend(answer.query.text for answer in run.answers)
         return Run(tuple(Answer(a.query, (Hit("a/0001", 1.0),), notes=("found",)) for a in run.answers))
 
+    def loud(query: Query) -> Wording:
+        return Wording(replace(query, text=query.text.upper()), (f"note {query.id}",))
+
     run = Run.ask(Query("1", "one"), Query("2", "two"))
-    found = reworded(lambda query: Wording(query.text.upper(), (f"note {query.id}",)), stage)(run)
+    found = reworded(loud, stage)(run)
     assert heard == ["ONE", "TWO"]
     assert [answer.query for answer in found.answers] == [answer.query for answer in run.answers]
     assert [answer.notes for answer in found.answers] == [("note 1", "found"), ("note 2", "found")]

@@ -91,6 +91,19 @@ def test_a_document_is_found_by_a_name_that_its_file_runs_together(index: Lexica
     assert first.score > 1.5 * second.score
 
 
+def test_what_pages_say_in_place_of_a_question_counts_half(tmp_path: Path) -> None:
+    index = LexicalIndex.open(tmp_path / "lexical", writable=True)
+    index.add([page("a", 1, "net income", "assets"), page("b", 1, "wages fell"), page("c", 1, "")])
+    index.commit()
+    plain = index.search("net income", k=9)
+    assert index.search("roa", k=9, also=["net income", "assets"]) == (
+        Hit("a/0001", pytest.approx(plain[0].score / 2, rel=1e-6)),
+    )
+    assert index.search("net income", k=9, also=["net income"]) == plain
+    found = index.search("wages fell", k=9, also=["net income"])
+    assert [hit.page for hit in found] == ["b/0001", "a/0001"]
+
+
 def test_the_exact_word_stands_before_its_other_forms(index: LexicalIndex) -> None:
     index.add([page("d", 1, "margins margins"), page("d", 2, "margin margin")])
     index.commit()

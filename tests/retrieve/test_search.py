@@ -1,17 +1,21 @@
 """The search stages over the hand-computable encoder."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from domain.page import Query, page_id
+from domain.page import ALSO, Query, page_id
 from domain.run import Run
 from domain.stage import cut, fuse, then
 from retrieve.adapters.colour import COLOURS, ColourEncoder, load
+from retrieve.encoder import Vectors
 from retrieve.engine import Engine
 from retrieve.lexical import LexicalIndex, LexicalPage
-from retrieve.search import lexical, search
+from retrieve.search import embedded, lexical, search
 
 ENCODER = ColourEncoder()
 
@@ -42,6 +46,38 @@ def test_answers_keep_the_order_of_the_questions_and_unknown_words_find_somethin
     answers = search(ENCODER, engine, k=1, name="colour")(asked("red", "blue", "elephant")).answers
     assert [answer.hits[0].page for answer in answers[:2]] == ["red/0001", "blue/0001"]
     assert answers[2].hits[0].trace[0].stage == "colour"
+
+
+def test_what_pages_say_in_place_of_a_question_counts_half_by_token() -> None:
+    queries = [Query("1", "a red page", also=("a blue one", "a red one")), Query("2", "green")]
+    found, other = embedded(ENCODER, queries)
+    assert found.labels == ("red", "blue", "red")
+    assert found.weights is not None
+    assert found.weights.tolist() == [1.0, ALSO, 1.0]
+    assert other.weights is None
+
+    class Weighing:
+        """Counts every token double."""
+
+        def queries(self, texts: Sequence[str]) -> list[Vectors]:
+            rows = ENCODER.queries(texts)
+            return [replace(row, weights=np.full(len(row.rows), 2, np.float32)) for row in rows]
+
+    assert embedded(Weighing(), queries)[0].weights.tolist() == [2.0, 2 * ALSO, 2.0]  # type: ignore[union-attr]
+
+
+def test_an_encoder_that_names_no_tokens_reads_all_of_it() -> None:
+    heard: list[str] = []
+
+    class Silent:
+        """One vector a text."""
+
+        def queries(self, texts: Sequence[str]) -> list[Vectors]:
+            heard.extend(texts)
+            return [Vectors(np.ones((1, 2), np.float32)) for _ in texts]
+
+    assert embedded(Silent(), [Query("1", "ROA", also=("income", "assets"))])[0].weights is None
+    assert heard == ["ROA; income; assets"]
 
 
 def test_both_arms_honour_the_filter_and_join(engine: Engine, tmp_path: Path) -> None:
