@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retrieve.files import file_checksum, sealed, unsealed, write_file
 
-VERSION = 2
+VERSION = 3
 STAMP = "recto.json"
 META = "meta.json"
 

@@ -16,7 +16,10 @@ RUN = re.compile(
     rf"|(?P<code>{LETTERS}+(?:[-./_'’&:@+]\n?{LETTERS}+)*)(?P<share>%)?"
 )
 PARTS = re.compile(rf"{LETTERS}+")
-SEAM = re.compile(r"(?<=[^\W\d_]{2})(?=\d{2})|(?<=\d{2})(?=[^\W\d_]{2})")
+SEAM = re.compile(
+    r"(?<=[^\W\d_]{2})(?=\d{2})|(?<=\d{2})(?=[^\W\d_]{2})"
+    r"|(?<=\d{4})(?=[qh]\d)|(?<=\b[qh]\d)(?=\d{4}|fy)"  # 2023q2, q22023
+)
 POSSESSIVE = re.compile(r"['’]s?$|['’]s(?=\W|$)")
 WORD = re.compile(r"[^\W\d_]{3}|[" + CJK + "]{2}")
 HEADING_LINES, HEADING_WORDS = 2, 24
@@ -51,7 +54,8 @@ def terms(text: str) -> list[str]:
     """The exact terms of a text, in reading order, lower case.
 
     A number loses its thousands separators (`$1,577` is `1577`), a share is also found with its sign
-    (`3.1%`), a code by its parts and as one (`10-K` is `10`, `k`, `10k`; `FY2018` is also `fy` and `2018`).
+    (`3.1%`), a code by its parts and as one (`10-K` is `10`, `k`, `10k`; `FY2018` is also `fy` and `2018`,
+    `2023Q2` also `2023` and `q2`).
     Scripts written without spaces give every pair of neighbouring characters.
     """
     found: list[str] = []
