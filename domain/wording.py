@@ -82,7 +82,7 @@ def widened(wording: Wording, own: Vocabulary) -> Wording:
 def _told(phrase: str, others: Sequence[str]) -> str:
     named = ", ".join(f"“{other}”" for other in others[:NAMED])
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    return f"for “{phrase}” also {named}{more} are searched for"
+    return f"“{phrase}” also searches for {named}{more}"
 
 
 def reworded(reword: Reword, stage: Stage) -> Stage:

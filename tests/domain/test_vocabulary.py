@@ -43,12 +43,12 @@ def test_what_is_looked_for_too_goes_with_the_question_and_is_told() -> None:
     assert found.query.whole == "R&D, then FX; research and development; effects"
     assert found.notes == (
         "a note",
-        "for “R&D” also “research and development” are searched for",
-        "for “FX” also “effects” are searched for",
+        "“R&D” also searches for “research and development”",
+        "“FX” also searches for “effects”",
     )
     cats = Wording(Query("1", "cats"))
     assert widened(cats, {}) == cats
     assert cats.query.whole == "cats"
     assert widened(Wording(Query("1", "ROA")), {}).notes == (
-        "for “ROA” also “return on assets”, “net income”, “total assets” and 2 more are searched for",
+        "“ROA” also searches for “return on assets”, “net income”, “total assets” and 2 more",
     )

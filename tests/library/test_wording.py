@@ -48,7 +48,7 @@ def test_a_question_is_answered_by_what_pages_say_in_its_place(tmp_path: Path) -
         library.index([file])
         found = library.search("total assets")
         assert [hit.page for hit in found.hits] == [2, 1]
-        assert found.notes == ("for “total assets” also “consolidated balance sheets” are searched for",)
+        assert found.notes == ("“total assets” also searches for “consolidated balance sheets”",)
         assert not library.search("ABPM").hits
     own = replace(SETTINGS, vocabulary={"ABPM": ["blood pressure"], "total assets": []})
     with Library.open(tmp_path / "library", own) as library:
