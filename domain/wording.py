@@ -13,10 +13,17 @@ from domain.vocabulary import Vocabulary, looked_for_too
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What is searched for in place of a question, and what a person should know of it."""
+    """What is searched for in place of a question, and what a person should know of it.
+
+    Attributes:
+        query: what is searched for.
+        notes: what a person should know.
+        meant: the question without the words that no page holds, where it has others in their place.
+    """
 
     query: Query
     notes: tuple[str, ...] = ()
+    meant: str = ""
 
 
 Reword = Callable[[Query], Wording]
@@ -68,15 +75,16 @@ def spelled(query: Query, nearest: Nearest) -> Wording:
     found = {word: other for word in asked if (other := nearest(word))}
     read = _WORD.sub(lambda match: " ".join(filter(None, (match[0], found.get(match[0])))), query.text)
     notes = (f"no page says “{word}”: “{other}” is searched for too" for word, other in found.items())
-    return Wording(replace(query, text=read), tuple(notes))
+    meant = _WORD.sub(lambda match: found.get(match[0], match[0]), query.text) if found else ""
+    return Wording(replace(query, text=read), tuple(notes), meant)
 
 
 def widened(wording: Wording, own: Vocabulary) -> Wording:
     """A question with what its pages may say in its place; see `domain.vocabulary`."""
-    found = looked_for_too(wording.query.text, own)
+    found = looked_for_too(wording.meant or wording.query.text, own)
     notes = (_told(phrase, others) for phrase, others in found.items())
     query = replace(wording.query, also=tuple(chain.from_iterable(found.values())))
-    return Wording(query, (*wording.notes, *notes))
+    return replace(wording, query=query, notes=(*wording.notes, *notes))
 
 
 def _told(phrase: str, others: Sequence[str]) -> str:

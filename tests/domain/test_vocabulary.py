@@ -4,7 +4,7 @@ import pytest
 
 from domain.page import Query
 from domain.vocabulary import looked_for_too
-from domain.wording import Wording, widened
+from domain.wording import Wording, spelled, widened
 
 INCOME = "consolidated statements of income, operations or earnings"
 BALANCE = "consolidated balance sheets"
@@ -52,3 +52,10 @@ def test_what_is_looked_for_too_goes_with_the_question_and_is_told() -> None:
     assert widened(Wording(Query("1", "ROA")), {}).notes == (
         "“ROA” also searches for “return on assets”, “net income”, “total assets” and 2 more",
     )
+
+
+def test_a_misspelled_phrase_is_looked_up_as_it_was_meant() -> None:
+    wrong = spelled(Query("1", "return on aseets"), {"aseets": "assets"}.get)
+    found = widened(wrong, {})
+    assert found.query.text == "return on aseets assets"
+    assert found.query.also == ("net income", "total assets", INCOME, BALANCE)

@@ -76,6 +76,7 @@ def test_a_misspelled_word_is_searched_for_beside_the_one_that_pages_hold() -> N
         "no page says “advertsing”: “advertising” is searched for too",
         "no page says “Neflix”: “netflix” is searched for too",
     )
+    assert found.meant == "advertising expense of netflix in FY2015, netflix"
     short = Query("1", "x1 AB-77 2015 FY")
     assert spelled(short, {"FY": "fly"}.get) == Wording(short)
 
