@@ -28,7 +28,7 @@ def looked_for_too(text: str, own: Vocabulary | None = None) -> dict[str, list[s
     """
     table = _shipped() | _table(own or {})
     longest = max(map(len, table))
-    written = _WORD.findall(_POSSESSIVE.sub("", text))
+    written = _split(text)
     said = _plain(written)
     told = {said[at:end] for at in range(len(said)) for end in range(at + 1, at + longest + 1)}
     found = {}
@@ -55,8 +55,12 @@ def _brought(phrase: _Phrase, table: _Table) -> list[str]:
     return list(found.values())[1:]
 
 
+def _split(text: str) -> list[str]:
+    return _WORD.findall(_POSSESSIVE.sub("", text))
+
+
 def _words(text: str) -> _Phrase:
-    return _plain(_WORD.findall(_POSSESSIVE.sub("", text)))
+    return _plain(_split(text))
 
 
 def _plain(words: Sequence[str]) -> _Phrase:

@@ -127,7 +127,7 @@ class Settings:
             raise UsageError(f"fusion is ranks or scores, not {self.fusion!r}")
         if self.stored not in {"int8", "float16"}:
             raise UsageError(f"stored is int8 or float16, not {self.stored!r}")
-        _check(self.vocabulary)
+        _check_vocabulary(self.vocabulary)
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
@@ -192,7 +192,7 @@ def default_directory() -> Path:
     return Path(platformdirs.user_data_dir("recto", appauthor=False)) / "library"
 
 
-def _check(vocabulary: Vocabulary) -> None:
+def _check_vocabulary(vocabulary: Vocabulary) -> None:
     for phrase, others in vocabulary.items():
         if not isinstance(others, list | tuple) or not all(isinstance(other, str) for other in others):
             raise UsageError(

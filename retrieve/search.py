@@ -80,16 +80,10 @@ def search(encoder: QueryEncoder, engine: VectorSearch, *, k: int, name: str = "
 def lexical(index: TextSearch, *, k: int, name: str = "lexical") -> Stage:
     """Rank the k pages whose words match best; replaces what was found."""
 
+    def found(query: Query) -> tuple[Hit, ...]:
+        return marked(index.search(query.text, k=k, within=query.within, also=query.also), name)
+
     def stage(run: Run) -> Run:
-        return Run(
-            tuple(
-                replace(
-                    answer,
-                    hits=marked(index.search(query.text, k=k, within=query.within, also=query.also), name),
-                )
-                for answer in run.answers
-                for query in [answer.query]
-            )
-        )
+        return Run(tuple(replace(answer, hits=found(answer.query)) for answer in run.answers))
 
     return stage

@@ -93,7 +93,7 @@ def labels(question: str) -> list[str]:
 
 
 def compounds(words: list[str]) -> list[str]:
-    """Neighbouring words in one, two and three of them: `cvshealth` of "CVS Health", as files are named."""
+    """Each two and three neighbouring words run together: `cvshealth` of "CVS Health", as files are named."""
     return ["".join(words[at : at + size]) for size in (2, 3) for at in range(len(words) - size + 1)]
 
 

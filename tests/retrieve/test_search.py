@@ -63,7 +63,9 @@ def test_what_pages_say_in_place_of_a_question_counts_half_by_token() -> None:
             rows = ENCODER.queries(texts)
             return [replace(row, weights=np.full(len(row.rows), 2, np.float32)) for row in rows]
 
-    assert embedded(Weighing(), queries)[0].weights.tolist() == [2.0, 2 * ALSO, 2.0]  # type: ignore[union-attr]
+    weights = embedded(Weighing(), queries)[0].weights
+    assert weights is not None
+    assert weights.tolist() == [2.0, 2 * ALSO, 2.0]
 
 
 def test_an_encoder_that_names_no_tokens_reads_all_of_it() -> None:
