@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -38,6 +39,7 @@ class Worker:
         self._limits = limits
         self.answers = 0
         self._opened = ("", "", "")
+        self._ending = threading.Lock()
         lifeline, self._lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -101,9 +103,10 @@ class Worker:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        with self._ending:  # a pool that closes and a request under way may both be here
+            if self._lifeline >= 0:
+                os.close(self._lifeline)
+                self._lifeline = -1
 
     def _death(self) -> DocumentError:
         self.kill()

@@ -3,7 +3,9 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pymupdf
 import pytest
@@ -13,6 +15,7 @@ from ingest.layer import unpack
 from ingest.limits import Limits
 from ingest.pool import Pool
 from ingest.probe import request
+from ingest.process import Worker
 from ingest.render import FailedPage, Rendered, Renderer, render
 from ingest.sniff import sniff
 from tests.ingest import bombs
@@ -213,6 +216,22 @@ def test_leaving_a_rendering_half_way_ends_its_workers(saved):
     assert len(_children() - before) == 1
     pages.close()
     assert _children() == before
+
+
+def test_a_worker_that_two_threads_end_at_once_gives_its_pipe_back_once(monkeypatch):
+    worker = Worker(Limits())
+    closed: list[int] = []
+
+    def slowly(end: int) -> None:
+        time.sleep(0.1)
+        closed.append(end)
+
+    monkeypatch.setattr("ingest.process.os", SimpleNamespace(**{**vars(os), "close": slowly}))
+    with ThreadPoolExecutor(2) as threads:
+        for ended in [threads.submit(worker.kill) for _ in range(2)]:
+            ended.result()
+    os.close(closed[0])
+    assert len(closed) == 1
 
 
 @pytest.mark.slow
