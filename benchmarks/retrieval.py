@@ -42,7 +42,8 @@ from benchmarks.retrieval_peers import (
 from domain.fingerprint import Fingerprint
 from domain.page import number_of, page_id
 from retrieve.encoder import Floats, Vectors
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 from retrieve.maxsim import Kind
 from retrieve.native import kernel
 

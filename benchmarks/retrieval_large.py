@@ -23,7 +23,8 @@ from benchmarks.retrieval import MADE_BY, keep, machine
 from benchmarks.retrieval_data import DIM, made_up, multiplied
 from domain.page import page_id
 from retrieve.encoder import Floats, Vectors
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 
 BATCH = 1000
 BASE = 5000

@@ -21,7 +21,8 @@ from library.lock import WriterLock
 from library.models import Models
 from library.recent import Recent
 from library.settings import Settings
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 from retrieve.generations import Generations
 from retrieve.lexical import LexicalIndex
 

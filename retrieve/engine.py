@@ -14,39 +14,17 @@ from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId
 from domain.run import ranked
 from retrieve.encoder import Vectors
+from retrieve.engine_options import EngineOptions
 from retrieve.first_stage_cache import FirstStageCache
-from retrieve.maxsim import Kind, Lot, Quantised, Scorer
+from retrieve.maxsim import Lot, Quantised, Scorer
 from retrieve.pages_on_device import PagesOnDevice, hot_pages
 from retrieve.segment import PageRecord
 from retrieve.snapshot import Damage, Snapshot
 from retrieve.tokens import TokenStore
 from retrieve.upkeep import Upkeep
 
-AT_ONCE = 64 * 400
-"""Pages that the first stage looks for in one call, over all queries: what it finds takes some 0.5 kB each."""
 HOT_TOKENS = 7 / 8
 """The share of a device's memory for token vectors; the rest is for pooled ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How an engine searches.
-
-    Attributes:
-        pooled: vectors a page in the first stage, at most.
-        candidates: pages that are scored exactly, at least; four times k where that is more.
-        exact_rows: so many page vectors are simply all compared; beyond, the first stage chooses pages.
-        stored: in which numbers a new store keeps vectors; one that is there keeps its own.
-        device: where vectors are compared, as torch names it.
-        hot_bytes: memory on that device for pages that are asked for often; 0 compares on the processor.
-    """
-
-    pooled: int = 64
-    candidates: int = 400
-    exact_rows: int = 1_000_000
-    stored: Kind = "int8"
-    device: str = "cpu"
-    hot_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +141,12 @@ class Engine:
         positions = snapshot.everything if within is None else snapshot.of(within)
         if k <= 0 or not len(positions):
             return [()] * len(scorers)
-        wanted = max(self._options.candidates, 4 * k)
+        held = snapshot.rows(positions)
+        rows = held / len(positions)
+        wanted = [self._options.depth(k, tokens=len(own.query.rows), rows=rows) for own in scorers]
         looked_at = [positions] * len(scorers)
-        if len(positions) > wanted and snapshot.rows(positions) > self._options.exact_rows:
-            some = max(1, AT_ONCE // wanted)
-            looked_at = [
-                own
-                for start in range(0, len(scorers), some)
-                for own in self._cache.candidates(snapshot, scorers[start : start + some], positions, wanted)
-            ]
+        if held > self._options.exact_rows and any(own < len(positions) for own in wanted):
+            looked_at = self._cache.candidates(snapshot, scorers, positions, wanted)
         return [
             _best(snapshot, own, self._scored(snapshot, scorer, own), k)
             for scorer, own in zip(scorers, looked_at, strict=True)

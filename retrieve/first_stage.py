@@ -29,10 +29,10 @@ SAMPLE = 40
 """Vectors a cell that training looks at."""
 ROUNDS = 6
 """How often training moves the cells: they only have to be found again, not to be the best."""
-WIDER = 5
-"""Pages that are compared by their pooled vectors, by wanted page."""
-DEPTH = 2
-"""Vectors asked for a query token, by wanted page."""
+COMPARED = 2000
+"""Pages that are compared by their pooled vectors, at least; twice the wanted ones where that is more."""
+DEPTH = 800
+"""Vectors asked for a query token, at least; as many as there are wanted pages where that is more."""
 PROBES = 48
 """Cells looked at for each query token."""
 NARROW = 512
@@ -181,7 +181,7 @@ class FirstStage:
             return [view.pages[alive.mask]] * len(scorers)
         rows = np.concatenate([scorer.query.rows for scorer in scorers])
         ends = np.cumsum([len(scorer.query.rows) for scorer in scorers])[:-1]
-        depth = DEPTH * wanted + 1
+        depth = max(DEPTH, wanted) + 1
         scores, uids = self._search(rows, depth=depth, probes=PROBES, selector=alive.selector)
         chosen = []
         parts = zip(scorers, np.split(scores, ends), np.split(uids, ends), strict=True)
@@ -209,7 +209,7 @@ class FirstStage:
             there[there] = mask[places[there]]
             places, totals = places[there], totals[there]
             if settled(query, scores, totals, wanted=wanted):
-                keep = min(wanted * WIDER, len(totals))
+                keep = min(max(COMPARED, 2 * wanted), len(totals))
                 return np.asarray(places[totals >= np.partition(totals, -keep)[-keep]])
             if depth >= self.index.ntotal and probes >= self.template.nlist:
                 return np.flatnonzero(mask)  # FAISS cannot tell so many vectors apart

@@ -9,7 +9,8 @@ import pytest
 from domain.fingerprint import Fingerprint
 from domain.page import Hit, page_id
 from retrieve.encoder import Vectors
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 from retrieve.flat import FlatIndex
 from retrieve.index import Index
 

@@ -19,7 +19,8 @@ from domain.fingerprint import Fingerprint
 from domain.page import page_id
 from retrieve import tokens
 from retrieve.encoder import Vectors
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 from retrieve.files import sealed, unsealed
 from retrieve.maxsim import Kind
 from retrieve.segment import PageRecord
@@ -30,7 +31,7 @@ MADE_BY = Fingerprint("test", revision="1")
 
 
 def opened(directory: Path, *, writable: bool = False, exact_rows: int = 10_000) -> Engine:
-    options = EngineOptions(pooled=4, candidates=10, exact_rows=exact_rows)
+    options = EngineOptions(pooled=4, candidates=10, products=1000, exact_rows=exact_rows)
     return Engine.open(directory, fingerprint=MADE_BY, dim=DIM, options=options, writable=writable)
 
 
@@ -326,11 +327,22 @@ def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_writ
     engine.close()
 
 
+def test_short_questions_over_short_pages_have_more_pages_scored() -> None:
+    options = EngineOptions(candidates=400, products=400 * 700 * 24)
+    assert options.depth(10, tokens=24, rows=700) == 400
+    assert options.depth(10, tokens=200, rows=1000) == 400
+    assert options.depth(10, tokens=12, rows=400) == 3 * 400
+    assert options.depth(10, tokens=12, rows=700) == 2 * 400
+    assert options.depth(10, tokens=1, rows=65) == 3 * 400
+    assert options.depth(10, tokens=1, rows=64) == 400
+    assert options.depth(500, tokens=24, rows=700) == 4 * 500
+
+
 @pytest.mark.parametrize("exact_rows", [10_000, 100])
 def test_queries_of_several_lengths_asked_together_have_the_answers_that_each_has_alone(
     filled: Path, exact_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieve.engine.AT_ONCE", 500)  # three calls for seventy queries
+    monkeypatch.setattr("retrieve.first_stage_cache.AT_ONCE", 500)  # three calls for seventy queries
     engine = opened(filled, writable=True, exact_rows=exact_rows)
     engine.settle()
     asked = [vectors(1 + number % 7, 100 + number) for number in range(70)]
@@ -403,7 +415,8 @@ import numpy as np
 import torch
 from domain.page import page_id
 from retrieve.encoder import Vectors
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 from tests.retrieve.test_engine import MADE_BY
 
 torch.set_num_threads(2)  # as models leave it

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from domain.fingerprint import Fingerprint
 from domain.page import document_of, page_id
 from retrieve.encoder import Vectors
-from retrieve.engine import Engine, EngineOptions
+from retrieve.engine import Engine
+from retrieve.engine_options import EngineOptions
 from retrieve.flat import FlatIndex
 from retrieve.maxsim import Kind
 
@@ -42,7 +43,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.engine = self.opened()
 
     def opened(self) -> Engine:
-        options = EngineOptions(pooled=2, candidates=18, exact_rows=8, stored=self.stored)
+        options = EngineOptions(pooled=2, candidates=18, products=0, exact_rows=8, stored=self.stored)
         made_by = Fingerprint("test")
         return Engine.open(self.directory, fingerprint=made_by, dim=DIM, options=options, writable=True)
 

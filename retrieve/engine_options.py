@@ -1,0 +1,38 @@
+"""How an engine searches, and how many pages that looks at."""
+
+from dataclasses import dataclass
+
+from retrieve.maxsim import Kind
+
+MORE = 3
+"""Times `candidates` at most where questions and pages are short."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine searches.
+
+    Attributes:
+        pooled: vectors a page in the first stage, at most.
+        candidates: pages that are scored exactly, at least; four times k where that is more.
+        products: so many products of a question's token and a page's vector are made at any rate: where pages or
+            questions are short, two or three times `candidates` are scored.
+        exact_rows: so many page vectors are simply all compared; beyond, the first stage chooses pages.
+        stored: in which numbers a new store keeps vectors; one that is there keeps its own.
+        device: where vectors are compared, as torch names it.
+        hot_bytes: memory on that device for pages that are asked for often; 0 compares on the processor.
+    """
+
+    pooled: int = 64
+    candidates: int = 400
+    products: int = 400 * 700 * 24
+    exact_rows: int = 1_000_000
+    stored: Kind = "int8"
+    device: str = "cpu"
+    hot_bytes: int = 0
+
+    def depth(self, k: int, *, tokens: int, rows: float) -> int:
+        """Pages to score exactly for the k best, by a question's tokens and the vectors of a page."""
+        short = rows <= self.pooled  # nothing is lost by pooling
+        more = 1 if short else int(self.products / (tokens * rows * self.candidates))
+        return max(4 * k, self.candidates * max(1, min(more, MORE)))
