@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.retrieval_data import DIM, made_up, real
+from benchmarks.retrieval_data import DIM, made_up, real, resized
 from benchmarks.retrieval_peers import (
     Contender,
     brute_force,
@@ -57,7 +57,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     faiss.omp_set_num_threads(arguments.threads)
     if arguments.real:
-        pages, queries = real(arguments.real, arguments.pages, arguments.tokens, queries=arguments.queries)
+        own, queries = real(arguments.real, queries=arguments.queries)
+        pages = resized(own, arguments.pages, arguments.tokens)
     else:
         pages, queries = made_up(
             arguments.pages, arguments.tokens, queries=arguments.queries, query_tokens=arguments.query_tokens

@@ -5,22 +5,20 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pymupdf
 from numpy.typing import NDArray
-from PIL import Image
 
-from domain.model import ModelSettings
-from evaluation.questions import read_questions
-from retrieve.adapters.builtin import load
+from evaluation.folder import read_folder
+from evaluation.verbs import cache_directory
+from library.library import Library
+from library.settings import Settings
 from retrieve.encoder import Floats
+from retrieve.engine import Engine
+from retrieve.generations import Generations
 
 DIM = 128
 TOPICS = 4096
 TOPICS_A_PAGE = 48
 SIBLINGS = 4
-REAL_PAGES = 240
-RENDER_PX = 2_100_000
-"""Pixels at which pages are rendered: about an A4 page at 150 dpi."""
 NOISE = 0.05
 """The length of what is added to a vector of length one, so that copies of a page are near-ties."""
 
@@ -64,47 +62,49 @@ def _page(
     return unit(topics[mine[runs]] + 0.35 * style + noise)
 
 
-def real(directory: Path, count: int, tokens: int, *, queries: int) -> tuple[Floats, list[Floats]]:
-    """Pages of real documents by the built-in encoder, copied with noise, and real questions about them.
+def real(folder: Path, *, queries: int) -> tuple[list[Floats], list[Floats]]:
+    """Every page of a folder of questions as `recto evaluate pages` has stored it, and questions from all over it.
 
-    A page has `tokens` vectors: longer ones are cut, shorter ones repeat theirs, which changes no maximum.
-    A question's vectors are multiplied by their weights, as every contender takes plain sums only.
+    A question's vectors are multiplied by their weights, as other libraries take plain sums only.
 
     Returns:
-        Pages (count, tokens, dim), and for each question (its words, dim).
+        Pages, each (its vectors, dim), and for each question (its words, dim).
+
+    Raises:
+        SystemExit: the folder was not evaluated before with the default settings.
     """
-    encoder = load("builtin", settings=ModelSettings())
-    named = dict(islice(pictures(directory), REAL_PAGES))
-    own = [vectors.rows for image in named.values() for vectors in encoder.pages([image])]
-    own = [np.resize(rows, (tokens, DIM)) for rows in own if len(rows)]
-    documents = {name.partition("#")[0] for name in named}
-    questions, _ = read_questions(directory / "queries.jsonl")
-    asked = [question.text for question in questions if question.doc in documents]
-    found = np.stack(list(islice(multiplied(own), count)))
-    return found, [
-        (vectors.rows * (1 if vectors.weights is None else vectors.weights[:, None])).astype(np.float32)
-        for vectors in encoder.queries(asked[:queries])
+    files, settings = read_folder(folder), Settings()
+    directory = cache_directory(files, settings)
+    generations = Generations(directory / "vectors" / "visual")
+    name = generations.current()
+    if name is None:
+        raise SystemExit(
+            f"the pages of {folder} are not embedded yet; run `recto evaluate pages {folder}` first"
+        )
+    with Library.open(directory, settings) as library:
+        encoder = library.encoder
+        asked = [question.text for question in files.questions[:: max(1, len(files.questions) // queries)]]
+        found = encoder.queries(asked[:queries])
+    engine = Engine.open(generations.path(name), fingerprint=encoder.fingerprint, dim=DIM)
+    stored = [engine.vectors(page) for page in sorted(engine.pages())]
+    engine.close()
+    return [unit(page.rows) for page in stored if page is not None], [
+        (own.rows * (1 if own.weights is None else own.weights[:, None])).astype(np.float32) for own in found
     ]
 
 
-def pictures(directory: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Render every page of the directory's PDFs, RGB, with its name."""
-    for path in sorted((directory / "pdfs").glob("*.pdf")):
-        with pymupdf.open(path) as document:
-            for number, page in enumerate(document):
-                scale = (RENDER_PX / (page.rect.width * page.rect.height)) ** 0.5
-                pixels = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=False)
-                image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
-                yield f"{path.stem}#{number}", image
+def resized(pages: list[Floats], count: int, tokens: int) -> Floats:
+    """Pages and copies, (count, tokens, dim): longer ones are cut, shorter ones repeat, which changes no maximum."""
+    return np.stack(list(islice(multiplied([np.resize(page, (tokens, DIM)) for page in pages]), count)))
 
 
 def multiplied(pages: list[Floats]) -> Iterator[Floats]:
     """The pages, then copies of them with noise, without end; the noise is cut from one large draw."""
     rng = np.random.default_rng(0)
-    size = pages[0].size
+    size = max(page.size for page in pages)
     draw = rng.normal(scale=NOISE / DIM**0.5, size=size * 8).astype(np.float32)
     yield from pages
     while True:
         for page in pages:
-            start = int(rng.integers(len(draw) - size))
-            yield unit(page + draw[start : start + size].reshape(page.shape))
+            start = int(rng.integers(len(draw) - page.size))
+            yield unit(page + draw[start : start + page.size].reshape(page.shape))

@@ -2,9 +2,10 @@
 
     .venv/bin/python -m benchmarks.retrieval_large --pages 100000 --threads 2
     .venv/bin/python -m benchmarks.retrieval_large --pages 1000000 --tokens 700 --device cuda --hot-gib 110
+    .venv/bin/python -m benchmarks.retrieval_large --pages 40000 --threads 2 --real ../shared/data/financebench_dev
 
-Made-up pages are copied with noise to the number wanted, so that each has many near-ties; vectors are written as
-they are made and memory stays flat. Recall is measured against the comparison of everything in bytes.
+Made-up or real pages are copied with noise to the number wanted, so that each has many near-ties; vectors are written
+as they are made and memory stays flat. Recall is measured against the comparison of everything in bytes.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import dataclasses
 import tempfile
 import threading
 import time
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import faiss
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.retrieval import MADE_BY, keep, machine
-from benchmarks.retrieval_data import DIM, made_up, multiplied
+from benchmarks.retrieval_data import DIM, made_up, multiplied, real
 from domain.page import page_id
 from retrieve.encoder import Floats, Vectors
 from retrieve.engine import Engine
@@ -46,14 +47,14 @@ def main() -> None:
         found["own_memory_gib"] = round(max(seen) / 2**30, 2)
     run = {"provenance": provenance(arguments), "figures": [found]}
     where = "" if arguments.device == "cpu" else f"_{arguments.device}"
-    keep(f"large_{arguments.pages}{where}", run)
+    keep(f"large_{'real_' if arguments.real else ''}{arguments.pages}{where}", run)
     print(run)
 
 
 def measured(folder: Path, arguments: argparse.Namespace, options: EngineOptions) -> dict[str, object]:
     """Build, open, add and ask; one figure a line."""
-    base, queries = made_up(BASE, arguments.tokens, queries=arguments.queries, query_tokens=QUERY_TOKENS)
-    source = multiplied(list(base))
+    base, queries = pages_and_queries(arguments)
+    source = multiplied(base)
     start = time.perf_counter()
     engine = opened(folder, options)
     for first in range(0, arguments.pages, BATCH):
@@ -96,7 +97,16 @@ def measured(folder: Path, arguments: argparse.Namespace, options: EngineOptions
     }
 
 
-def asked(folder: Path, queries: Floats, options: EngineOptions) -> dict[str, object]:
+def pages_and_queries(arguments: argparse.Namespace) -> tuple[list[Floats], list[Floats]]:
+    """What is copied, and what is asked for."""
+    if not arguments.real:
+        made = made_up(BASE, arguments.tokens, queries=arguments.queries, query_tokens=QUERY_TOKENS)
+        return list(made[0]), list(made[1])
+    pages, queries = zip(*(real(folder, queries=arguments.queries) for folder in arguments.real), strict=True)
+    return list(chain.from_iterable(pages)), list(chain.from_iterable(queries))
+
+
+def asked(folder: Path, queries: list[Floats], options: EngineOptions) -> dict[str, object]:
     """Milliseconds and recall; every query is asked twice and the second time counts."""
     bests = best_of_all(folder, queries, options)
     engine = Engine.open(folder / "engine", fingerprint=MADE_BY, dim=DIM, options=options)
@@ -136,7 +146,7 @@ def asked(folder: Path, queries: Floats, options: EngineOptions) -> dict[str, ob
     }
 
 
-def best_of_all(folder: Path, queries: Floats, options: EngineOptions) -> list[list[str]]:
+def best_of_all(folder: Path, queries: list[Floats], options: EngineOptions) -> list[list[str]]:
     """The hundred best pages of each query by the comparison of everything."""
     everything = dataclasses.replace(options, exact_rows=10**12)
     exact = Engine.open(folder / "engine", fingerprint=MADE_BY, dim=DIM, options=everything)
@@ -167,9 +177,10 @@ def provenance(arguments: argparse.Namespace) -> dict[str, object]:
     """What was measured, where and with what."""
     return {
         "pages": arguments.pages,
-        "tokens_a_page": arguments.tokens,
+        "data": [folder.name for folder in arguments.real] or "made up",
+        "tokens_a_page": None if arguments.real else arguments.tokens,
         "queries": arguments.queries,
-        "query_tokens": QUERY_TOKENS,
+        "query_tokens": None if arguments.real else QUERY_TOKENS,
         "threads": arguments.threads,
         **machine(),
     }
@@ -183,6 +194,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--hot-gib", type=float, default=0.0, help="memory on the device for hot pages")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of one's own questions, in place of made-up pages",
+    )
     parser.add_argument("--folder", type=Path, help="where the files lie meanwhile")
     return parser.parse_args()
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from retrieve.cells import as_cells, merge_cells
 from retrieve.crew import search_shared
+from retrieve.effort import HITS, asked, compared
 from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
-from retrieve.gpu import GpuCells
+from retrieve.gpu import LARGEST, GpuCells
 from retrieve.maxsim import Lot, Quantised, Scorer, quantised, stacked
 from retrieve.pages_on_device import PagesOnDevice
 from retrieve.parts import Alive, Part, View
@@ -29,10 +30,8 @@ SAMPLE = 40
 """Vectors a cell that training looks at."""
 ROUNDS = 6
 """How often training moves the cells: they only have to be found again, not to be the best."""
-COMPARED = 2000
-"""Pages that are compared by their pooled vectors, at least; twice the wanted ones where that is more."""
-DEPTH = 800
-"""Vectors asked for a query token, at least; as many as there are wanted pages where that is more."""
+AT_ONCE = 64
+"""Queries that are searched in one call at most: what FAISS finds for one takes half a megabyte."""
 PROBES = 48
 """Cells looked at for each query token."""
 NARROW = 512
@@ -165,32 +164,39 @@ class FirstStage:
         """Whether no page was added since."""
         return alive.view is self._view
 
-    def candidates(self, scorers: Sequence[Scorer], *, wanted: int, alive: Alive) -> list[Uids]:
-        """For each query the best `wanted` living pages by pooled vectors, and their ties, ascending; all if fewer.
+    def candidates(self, scorers: Sequence[Scorer], *, wanted: Sequence[int], alive: Alive) -> list[Uids]:
+        """For each query its `wanted` best living pages by pooled vectors, and their ties, ascending; all if fewer.
 
-        The tokens of all queries are searched in one call; where pages that do not count leave a query too few, its
-        search goes on with more cells and more vectors.
+        The tokens of queries that are looked at as deep are searched in one call; where pages that do not count leave
+        a query too few, its search goes on with more cells and more vectors.
 
         Args:
             scorers: hold the queries.
-            wanted: how many pages are to be looked at exactly.
+            wanted: for each, how many pages are to be looked at exactly.
             alive: which pages may be found.
         """
-        view = alive.view
-        if wanted >= alive.count:
-            return [view.pages[alive.mask]] * len(scorers)
-        rows = np.concatenate([scorer.query.rows for scorer in scorers])
-        ends = np.cumsum([len(scorer.query.rows) for scorer in scorers])[:-1]
-        depth = max(DEPTH, wanted) + 1
-        scores, uids = self._search(rows, depth=depth, probes=PROBES, selector=alive.selector)
-        chosen = []
-        parts = zip(scorers, np.split(scores, ends), np.split(uids, ends), strict=True)
-        for scorer, own_scores, own_uids in parts:
-            found = self._near(scorer, alive, own_scores, own_uids, depth=depth, wanted=wanted)
-            totals = self._compared(scorer, view, found)
-            # pages that tie with the last one come along: the exact look decides
-            best = found[totals >= np.partition(totals, -wanted)[-wanted]]
-            chosen.append(np.asarray(view.pages[best]))
+        chosen = [alive.view.pages[alive.mask]] * len(scorers)
+        most = LARGEST - 1 if self._gpu is not None else HITS
+        depths: dict[int, list[int]] = {}
+        for at, pages in enumerate(wanted):
+            if pages < alive.count:
+                depth = asked(len(scorers[at].query.rows), alive.count, most=most)
+                depths.setdefault(max(depth, pages) + 1, []).append(at)
+        for depth, places in depths.items():
+            for start in range(0, len(places), AT_ONCE):
+                some = places[start : start + AT_ONCE]
+                rows = [scorers[at].query.rows for at in some]
+                ends = np.cumsum([len(own) for own in rows])[:-1]
+                found = self._search(
+                    np.concatenate(rows), depth=depth, probes=PROBES, selector=alive.selector
+                )
+                own = zip(some, *(np.split(one, ends) for one in found), strict=True)
+                for at, scores, uids in own:
+                    near = self._near(scorers[at], alive, scores, uids, depth=depth, wanted=wanted[at])
+                    totals = self._compared(scorers[at], alive.view, near)
+                    # pages that tie with the last one come along: the exact look decides
+                    best = near[totals >= np.partition(totals, -wanted[at])[-wanted[at]]]
+                    chosen[at] = np.asarray(alive.view.pages[best])
         return chosen
 
     def _near(
@@ -209,7 +215,7 @@ class FirstStage:
             there[there] = mask[places[there]]
             places, totals = places[there], totals[there]
             if settled(query, scores, totals, wanted=wanted):
-                keep = min(max(COMPARED, 2 * wanted), len(totals))
+                keep = min(compared(alive.count, wanted), len(totals))
                 return np.asarray(places[totals >= np.partition(totals, -keep)[-keep]])
             if depth >= self.index.ntotal and probes >= self.template.nlist:
                 return np.flatnonzero(mask)  # FAISS cannot tell so many vectors apart

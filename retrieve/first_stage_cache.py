@@ -36,8 +36,6 @@ STALE = 0.3
 """The share of removed pages from which on the first stage is built anew."""
 NEW = 8
 """Pages are taken in when their vectors exceed this part of what is compared exactly anyway."""
-AT_ONCE = 64 * 400
-"""Pages that are looked for in one call, over all queries: what FAISS finds takes some 0.5 kB each."""
 CHUNK = 16384
 """Pages pooled before they are written: memory stays flat while a large store is taken in."""
 
@@ -91,16 +89,10 @@ class FirstStageCache:
         alive = self._alive_at(snapshot, positions, first)
         newer = np.searchsorted(snapshot.uids, alive.covered, side="right")
         unknown = positions[np.searchsorted(positions, newer) :]
-        looked_at = [positions] * len(scorers)
-        for depth in set(wanted):
-            alike = [at for at, own in enumerate(wanted) if own == depth]
-            size = max(1, AT_ONCE // depth)
-            for start in range(0, len(alike), size):
-                some = alike[start : start + size]
-                found = first.candidates([scorers[at] for at in some], wanted=depth, alive=alive)
-                for at, chosen in zip(some, found, strict=True):
-                    looked_at[at] = np.union1d(np.searchsorted(snapshot.uids, chosen), unknown)
-        return looked_at
+        return [
+            np.union1d(np.searchsorted(snapshot.uids, chosen), unknown)
+            for chosen in first.candidates(scorers, wanted=wanted, alive=alive)
+        ]
 
     def refresh(self) -> None:
         """Load what changed on disk."""

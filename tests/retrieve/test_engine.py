@@ -342,7 +342,9 @@ def test_short_questions_over_short_pages_have_more_pages_scored() -> None:
 def test_queries_of_several_lengths_asked_together_have_the_answers_that_each_has_alone(
     filled: Path, exact_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieve.first_stage_cache.AT_ONCE", 500)  # three calls for seventy queries
+    monkeypatch.setattr("retrieve.first_stage.AT_ONCE", 5)  # several calls for some of several depths
+    for name, value in {"DEPTH": 4, "HITS": 48, "DEPTH_SHARE": 1, "COMPARED": (20, 30)}.items():
+        monkeypatch.setattr(f"retrieve.effort.{name}", value)
     engine = opened(filled, writable=True, exact_rows=exact_rows)
     engine.settle()
     asked = [vectors(1 + number % 7, 100 + number) for number in range(70)]

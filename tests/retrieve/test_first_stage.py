@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from domain.errors import StoreError
+from retrieve import effort
 from retrieve import first_stage_files as files
 from retrieve.encoder import Vectors
 from retrieve.first_stage import FirstStage
@@ -49,7 +50,7 @@ def built(pages: np.ndarray, count: int = 8) -> FirstStage:
 
 
 def found(first: FirstStage, asked: Vectors, *, wanted: int, living: np.ndarray = UIDS) -> list[int]:
-    return first.candidates([Scorer(asked)], wanted=wanted, alive=first.alive(living))[0].tolist()
+    return first.candidates([Scorer(asked)], wanted=[wanted], alive=first.alive(living))[0].tolist()
 
 
 def test_the_best_pages_are_among_the_candidates(pages: np.ndarray) -> None:
@@ -97,7 +98,7 @@ def test_what_is_taken_later_is_found_in_the_cells_of_before(pages: np.ndarray) 
     own = Vectors(pages[450])
     assert 451 in found(first, own, wanted=25)
     # a search that began before sees what was known then
-    assert max(first.candidates([Scorer(own)], wanted=25, alive=before)[0]) <= 400
+    assert max(first.candidates([Scorer(own)], wanted=[25], alive=before)[0]) <= 400
 
 
 def test_equal_pages_are_all_found_when_they_tie() -> None:
@@ -170,7 +171,7 @@ def test_all_parts_become_one_when_much_lies_outside_the_first(pages: np.ndarray
     files.write_stamp(tmp_path, after)
     assert found(first, asked, wanted=30) == before
     assert (
-        first.candidates([Scorer(asked)], wanted=30, alive=alive)[0].tolist() == before
+        first.candidates([Scorer(asked)], wanted=[30], alive=alive)[0].tolist() == before
     )  # a search that began before
     again = files.load(tmp_path, after, dim=DIM)
     assert found(again, asked, wanted=30) == before
@@ -189,3 +190,26 @@ def test_a_token_that_did_not_reach_a_page_counts_with_the_last_score_it_saw() -
     assert totals == pytest.approx([0.5 + 2 * 0.8, 0.4 + 2 * 0.3, 0.9 + 2 * 0.3])
     assert settled(asked, scores, totals, wanted=1)
     assert not settled(asked, scores, totals, wanted=4)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pages", "depth"),
+    [
+        (24, 4_000, 800),
+        (24, 20_000, 1600),
+        (24, 10**6, 1600),
+        (10, 40_000, 3200),
+        (10, 10**6, 3200),
+        (100, 10**6, 800),
+    ],
+)
+def test_more_is_asked_for_where_there_are_more_pages_and_fewer_tokens(
+    tokens: int, pages: int, depth: int
+) -> None:
+    assert effort.asked(tokens, pages, most=effort.HITS) == depth
+    assert effort.asked(tokens, pages, most=2047) == min(depth, 1600)
+
+
+def test_more_pages_are_compared_where_there_are_more_up_to_a_bound() -> None:
+    assert [effort.compared(pages, 400) for pages in (1000, 24_000, 10**6)] == [2000, 4000, 8000]
+    assert effort.compared(1000, 6000) == 12_000

@@ -46,7 +46,7 @@ def built() -> FirstStage:
 
 def candidates(first: FirstStage, page: int) -> list[int]:
     scorer = Scorer(Vectors(pages()[page]))
-    return first.candidates([scorer], wanted=20, alive=first.alive(UIDS))[0].tolist()
+    return first.candidates([scorer], wanted=[20], alive=first.alive(UIDS))[0].tolist()
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, count: int = 1) -> list[faiss.Index]:
@@ -89,7 +89,7 @@ def test_a_filtered_search_and_a_deep_one_run_on_the_processor(monkeypatch: pyte
     first = built()
     monkeypatch.setattr(gpu.GpuCells, "search", None)  # asking the GPU would fail
     half = first.alive(UIDS[::2])
-    assert first.candidates([Scorer(Vectors(pages()[0]))], wanted=20, alive=half)[0][0] == 1
+    assert first.candidates([Scorer(Vectors(pages()[0]))], wanted=[20], alive=half)[0][0] == 1
     monkeypatch.setattr(gpu, "LARGEST", 10)
     assert candidates(first, 3)
 

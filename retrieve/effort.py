@@ -1,0 +1,24 @@
+"""How far the first stage looks: the more pages there are, the more come nearly as near (docs/decisions/0097)."""
+
+COMPARED = (2000, 8000)
+"""Pages that are compared by their pooled vectors, at least and at most."""
+COMPARED_SHARE = 1 / 6
+"""Between these, the share of the pages that may be found."""
+DEPTH = 800
+"""Vectors asked for a query token, at least, and the step in which more are."""
+DEPTH_SHARE = 1 / 12
+"""More are asked for while there are so many pages for each."""
+HITS = 48 * DEPTH
+"""Vectors asked for all tokens of a query together, unless there are so many tokens that each has the least."""
+
+
+def asked(tokens: int, pages: int, *, most: int) -> int:
+    """Vectors to ask for each of a query's tokens, where so many pages may be found and the index gives at most `most`."""
+    steps = int(min(most, HITS / tokens, pages * DEPTH_SHARE)) // DEPTH
+    return DEPTH * max(1, steps)
+
+
+def compared(pages: int, wanted: int) -> int:
+    """Pages to compare by their pooled vectors where `wanted` of so many are to be looked at exactly."""
+    least, most = COMPARED
+    return max(least, min(most, int(pages * COMPARED_SHARE)), 2 * wanted)
