@@ -13,7 +13,7 @@ HITS = 48 * DEPTH
 
 
 def asked(tokens: int, pages: int, *, most: int) -> int:
-    """Vectors to ask for each of a query's tokens, where so many pages may be found and the index gives at most `most`."""
+    """Vectors to ask for each of a query's tokens where so many pages may be found; `most` is the index's own limit."""
     steps = int(min(most, HITS / tokens, pages * DEPTH_SHARE)) // DEPTH
     return DEPTH * max(1, steps)
 
