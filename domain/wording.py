@@ -28,7 +28,7 @@ class Wording:
 
 Reword = Callable[[Query], Wording]
 Nearest = Callable[[str], str | None]
-"""The word that pages hold and that is spelled most like this one; None for a word that pages hold, or like none."""
+"""What pages hold in place of this word, misspelled or run together; None for a word that pages hold, or like none."""
 
 LEAST_WORDS = 2
 """A question keeps so many words, or it is left as it is."""

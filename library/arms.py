@@ -223,7 +223,7 @@ class LexicalArm:
         return frozenset(self._index.pages())
 
     def nearest(self, word: str, within: frozenset[str] | None) -> str | None:
-        """The word of these documents that is spelled most like one that none of them holds."""
+        """What these documents hold in place of a word that none of them does."""
         return self._index.nearest(word, within=within)
 
     def stage(self, k: int) -> Stage:

@@ -40,7 +40,10 @@ class FoundPage:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Ranked pages, the arms that answered, milliseconds a stage, and remarks a person should read."""
+    """Ranked pages, the arms that answered, milliseconds a stage, and remarks a person should read.
+
+    `searched` is the question as it was put to the arms, with what pages may say in its place; snippets show its words.
+    """
 
     query: str
     hits: tuple[FoundPage, ...]
@@ -48,6 +51,7 @@ class SearchResult:
     arms: tuple[str, ...]
     reranked: int
     notes: tuple[str, ...] = ()
+    searched: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +197,10 @@ class EvidenceCell:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a page was found: its hottest places, best first, and the text around the match."""
+    """Why a page was found: its hottest places, best first, and the text around what was `searched` for."""
 
     page_id: PageId
     query: str
     cells: tuple[EvidenceCell, ...]
     snippet: str
+    searched: str = ""

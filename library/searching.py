@@ -15,6 +15,7 @@ from domain.errors import NotFoundError, StoreError, UsageError
 from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
+from domain.vocabulary import looked_for_too
 from domain.wording import Reword, Wording, spelled, widened, without_form
 from library.arms import LexicalArm, VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
@@ -76,6 +77,7 @@ class Searcher:
             arms=options.arms or self.stores.settings.arms,
             reranked=answer.depth,
             notes=self._notes(answer),
+            searched=wording.query.whole,
         )
 
     def pipeline(
@@ -113,8 +115,14 @@ class Searcher:
         asked = replace(query, text=without_form(query.text))
         words = Wording(asked)
         if isinstance(lexical, LexicalArm):
-            words = spelled(asked, partial(lexical.nearest, within=query.within))
+            words = spelled(asked, partial(self._meant, lexical, within=query.within))
         return widened(words, self.stores.settings.vocabulary)
+
+    def _meant(self, lexical: LexicalArm, word: str, *, within: frozenset[str] | None) -> str | None:
+        """What a word is read as that no page holds; the vocabulary knows better of its own."""
+        return (
+            None if looked_for_too(word, self.stores.settings.vocabulary) else lexical.nearest(word, within)
+        )
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The one place where collections, a document's name and filters become document ids; None is all.
@@ -176,7 +184,7 @@ class Searcher:
             if spot.box.x1 > spot.box.x0 and spot.box.y1 > spot.box.y0  # a floor vector looks nowhere
         )
         document = self.stores.catalog.document(row.document_id)
-        return Evidence(page, text, cells, self._snippet(document, row, asked.whole))
+        return Evidence(page, text, cells, self._snippet(document, row, asked.whole), asked.whole)
 
     def calibration(self) -> Calibration | None:
         """The stored calibration, if the library has one."""

@@ -147,10 +147,10 @@ class LexicalIndex:
         return ranked(Hit(_field(searcher, at, "id"), float(score)) for score, at in found)[:k]
 
     def nearest(self, word: str, *, within: frozenset[str] | None = None) -> str | None:
-        """The term of these documents that is spelled most like a word that none of them holds; see `spelling`."""
+        """What these documents hold in place of a word that none of them does; see `spelling`."""
         word = folded(word.lower())
         scope = _scope(self._index.schema, within)
-        return nearest(self._index.searcher(), word, self._stems([word]), scope)
+        return nearest(self._index, word, self._stems, scope)
 
     def pages(self) -> frozenset[PageId]:
         """The pages held."""
@@ -238,7 +238,7 @@ class LexicalIndex:
             counts |= {("stem", stem): share * boosts.stem, ("heading", stem): share * boosts.heading}
         return counts | {("stem", *pair): share * boosts.phrase for pair in pairwise(stems)}
 
-    def _stems(self, words: list[str]) -> list[str]:
+    def _stems(self, words: Sequence[str]) -> list[str]:
         return list(self._analyzer.analyze(" ".join(folded(word) for word in words)))
 
 

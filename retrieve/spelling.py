@@ -1,11 +1,13 @@
-"""Misspelled words of a question: the term of the text index that is spelled most like one that it lacks."""
+"""Misspelled words of a question: what the text index holds in place of one that it lacks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tantivy
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
+
+from retrieve.words import STOP_WORDS, content
 
 FIELDS = ("text", "title", "metadata")
 """What is indexed of a page word by word; its text once more by stems, in `stem`."""
@@ -20,26 +22,42 @@ NEAR = 20
 """Terms spelled like a word that are looked for in the scope."""
 
 
-def nearest(
-    searcher: tantivy.Searcher, word: str, stems: Sequence[str], scope: tantivy.Query | None
-) -> str | None:
-    """The term that pages hold and that is spelled most like a word that no page holds.
+Stemmed = Callable[[Sequence[str]], list[str]]
 
-    One letter may be missing, too many, another, or have changed places with its neighbour; from `LONG` letters on two,
-    but never the first. Of several terms it is the one on most pages.
+MANY = 100
+"""Pages that are counted at most where words stand side by side."""
+
+ALONE = 5
+"""Letters of a word, at least, that one which every text has ("liabilitiesfor") is run together with."""
+
+PART = 3
+"""Letters of each word, at least, that one is taken to be run together from."""
+
+
+def nearest(index: tantivy.Index, word: str, stemmed: Stemmed, scope: tantivy.Query | None) -> str | None:
+    """What pages hold in place of a word that none does: the words it is run together from, or one spelled like it.
+
+    "bestbuy" is "best buy" where a page has the two side by side. Else one letter may be missing, too many, another, or
+    have changed places with its neighbour; from `LONG` letters on two, but never the first. Of several terms it is the
+    one on most pages.
 
     Args:
-        searcher: of the text index.
+        index: the text index.
         word: in lower case, without accents.
-        stems: the word's stems, as the index knows them.
+        stemmed: gives words' stems, as the index knows them.
         scope: the pages that count; None: all.
 
     Returns:
         None where pages hold the word or its stem, or nothing like it.
     """
-    held = [*((field, word) for field in FIELDS), *(("stem", stem) for stem in stems)]
+    searcher = index.searcher()
+    held = [*((field, word) for field in FIELDS), *(("stem", stem) for stem in stemmed([word]))]
     if any(_pages(searcher, field, term, scope) for field, term in held):
         return None
+    apart = [(_side_by_side(index, stemmed(parts), scope), parts) for parts in _parts(searcher, word)]
+    most, parts = max(apart, default=(0, []))
+    if most:
+        return " ".join(parts)
     pages = Counter[str]()
     for field in ("text", "title"):
         pages.update(dict(searcher.terms_with_prefix(field, word[:1], limit=MOST_TERMS)))
@@ -56,3 +74,28 @@ def _pages(searcher: tantivy.Searcher, field: str, term: str, scope: tantivy.Que
     if scope is None:
         return int(searcher.doc_freq(field, term))
     return int(dict(searcher.terms_with_prefix(field, term, filter_query=scope)).get(term, 0))
+
+
+def _parts(searcher: tantivy.Searcher, word: str) -> list[list[str]]:
+    """The ways to cut a word into two or three that pages hold, without those that every text has."""
+    ways = [[word[:at], word[at:]] for at in range(PART, len(word) - PART + 1)]
+    ways += [
+        [first, rest[:at], rest[at:]] for first, rest in ways for at in range(PART, len(rest) - PART + 1)
+    ]
+    held = [content(parts) for parts in ways if all(_held(searcher, part) for part in parts)]
+    return [parts for parts in held if len(parts) > 1 or len(parts[0]) >= ALONE]
+
+
+def _held(searcher: tantivy.Searcher, part: str) -> bool:
+    return part in STOP_WORDS or bool(searcher.doc_freq("text", part))
+
+
+def _side_by_side(index: tantivy.Index, stems: Sequence[str], scope: tantivy.Query | None) -> int:
+    """On how many pages of the scope these words stand one after another; many are as good as more."""
+    if len(stems) > 1:
+        query = tantivy.Query.phrase_query(index.schema, "stem", list(stems))
+    else:
+        query = tantivy.Query.term_query(index.schema, "stem", stems[0], "freq")
+    if scope is not None:
+        query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, scope)])
+    return len(index.searcher().search(query, limit=MANY).hits)

@@ -54,3 +54,12 @@ def test_a_question_is_answered_by_what_pages_say_in_its_place(tmp_path: Path) -
     with Library.open(tmp_path / "library", own) as library:
         assert [hit.page for hit in library.search("ABPM").hits] == [3]
         assert [hit.page for hit in library.search("total assets").hits] == [1]
+
+
+def test_a_word_of_the_vocabulary_is_not_taken_for_a_misspelled_one(tmp_path: Path) -> None:
+    file = write_pdf(tmp_path / "a.pdf", [Sheet("red", "the cape of good hope"), Sheet("blue", "net income")])
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        library.index([file])
+        assert not any("“cape”" in note for note in library.search("capex").notes)
+        assert any("“cape”" in note for note in library.search("capes or capem").notes)
+        assert library.search("netincome").hits[0].page == 2

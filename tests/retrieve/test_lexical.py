@@ -301,6 +301,19 @@ def test_words_of_other_documents_are_neither_known_nor_offered(index: LexicalIn
     assert index.nearest("marzin", within=frozenset()) is None
 
 
+def test_a_word_run_together_is_read_as_the_words_that_stand_side_by_side(index: LexicalIndex) -> None:
+    index.add([page("d", 1, "Best Buy and American Water Works; a buy, cheap, the best water")])
+    index.add([page("d", 2, "the cashflows of a cash flow"), page("e", 1, "the best, never buying")])
+    index.commit()
+    assert index.nearest("bestbuy") == "best buy"
+    assert index.nearest("americanwaterworks") == "american water works"
+    assert index.nearest("cashflow") is None  # its stem is that of "cashflows"
+    assert index.nearest("buybest") is None  # both are held, but never so
+    assert index.nearest("bestbuy", within=frozenset({"e"})) is None
+    assert index.nearest("waterfor") == "water"
+    assert index.nearest("forbuy") is None  # too short to be told from a word
+
+
 def test_of_two_that_are_alike_it_is_the_one_on_more_pages(index: LexicalIndex) -> None:
     index.add([page("d", n, "sonnet") for n in (1, 2)] + [page("d", 3, "bonnet sonned")])
     index.commit()

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def client(serve: Callable[..., TestClient]) -> TestClient:
 @pytest.fixture(scope="session")
 def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A running application that tests only read: two collections, and a reranker that prefers late pages."""
-    with Library.open(tmp_path_factory.mktemp("stocked") / "library", WITHOUT_MODELS) as library:
+    settings = replace(WITHOUT_MODELS, vocabulary={"ocean": ["gamma sea"]})
+    with Library.open(tmp_path_factory.mktemp("stocked") / "library", settings) as library:
         library._models._reranker = LatePages()
         with TestClient(create(library), base_url="http://localhost") as client:
             pages = (

@@ -173,6 +173,15 @@ def test_the_models_are_named(stocked: TestClient) -> None:
     assert [(m["id"], m["role"]) for m in models] == [("colour", "encoder"), ("late-pages", "reranker")]
 
 
+def test_what_was_searched_for_too_is_marked_as_the_words_of_the_question_are(stocked: TestClient) -> None:
+    found = stocked.get("/search?q=the ocean&collection=demo&rerank=off").text
+    assert "also searches for" in found
+    assert "<mark>gamma</mark>" in found
+    answer = stocked.post("/v1/search", json={"query": "the ocean", "collection": "demo"}).json()
+    sea = next(hit["page_id"] for hit in answer["hits"] if hit["page"] == 3)
+    assert "<mark>gamma</mark>" in stocked.get(f"/pages/{sea}?q=the ocean&why=1").text
+
+
 def test_the_page_lights_up_where_every_hit_answers_and_marks_the_words(stocked: TestClient) -> None:
     plain = stocked.get("/search?q=gamma sea&collection=demo&rerank=off").text
     assert 'class="light"' not in plain
