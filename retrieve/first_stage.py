@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from retrieve.cells import as_cells, merge_cells
 from retrieve.crew import search_shared
-from retrieve.effort import HITS, asked, compared
+from retrieve.effort import COMPARED, asked, compared
 from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import LARGEST, GpuCells
@@ -176,7 +176,7 @@ class FirstStage:
             alive: which pages may be found.
         """
         chosen = [alive.view.pages[alive.mask]] * len(scorers)
-        most = LARGEST - 1 if self._gpu is not None else HITS
+        most = LARGEST - 1 if self._gpu is not None else max(COMPARED)  # more would be looked at no further
         depths: dict[int, list[int]] = {}
         for at, pages in enumerate(wanted):
             if pages < alive.count:

@@ -201,12 +201,13 @@ def test_a_token_that_did_not_reach_a_page_counts_with_the_last_score_it_saw() -
         (10, 40_000, 3200),
         (10, 10**6, 3200),
         (100, 10**6, 800),
+        (1, 10**6, 8000),
     ],
 )
 def test_more_is_asked_for_where_there_are_more_pages_and_fewer_tokens(
     tokens: int, pages: int, depth: int
 ) -> None:
-    assert effort.asked(tokens, pages, most=effort.HITS) == depth
+    assert effort.asked(tokens, pages, most=8000) == depth
     assert effort.asked(tokens, pages, most=2047) == min(depth, 1600)
 
 
