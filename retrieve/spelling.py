@@ -30,6 +30,9 @@ MANY = 100
 ALONE = 5
 """Letters of a word, at least, that one which every text has ("liabilitiesfor") is run together with."""
 
+JOINED = 40
+"""Letters of a word, at most, that is looked at as several run together; longer ones have too many ways to be cut."""
+
 PART = 3
 """Letters of each word, at least, that one is taken to be run together from."""
 
@@ -77,7 +80,9 @@ def _pages(searcher: tantivy.Searcher, field: str, term: str, scope: tantivy.Que
 
 
 def _parts(searcher: tantivy.Searcher, word: str) -> list[list[str]]:
-    """The ways to cut a word into two or three that pages hold, without those that every text has."""
+    """The ways to cut a word into two or three that pages hold, without words that every text has; none of a long one."""
+    if len(word) > JOINED:
+        return []
     ways = [[word[:at], word[at:]] for at in range(PART, len(word) - PART + 1)]
     ways += [
         [first, rest[:at], rest[at:]] for first, rest in ways for at in range(PART, len(rest) - PART + 1)

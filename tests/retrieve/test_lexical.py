@@ -311,6 +311,7 @@ def test_a_word_run_together_is_read_as_the_words_that_stand_side_by_side(index:
     assert index.nearest("buybest") is None  # both are held, but never so
     assert index.nearest("bestbuy", within=frozenset({"e"})) is None
     assert index.nearest("waterfor") == "water"
+    assert index.nearest("best" + 36 * "water") is None
     assert index.nearest("forbuy") is None  # too short to be told from a word
 
 
