@@ -80,7 +80,7 @@ def _pages(searcher: tantivy.Searcher, field: str, term: str, scope: tantivy.Que
 
 
 def _parts(searcher: tantivy.Searcher, word: str) -> list[list[str]]:
-    """The ways to cut a word into two or three that pages hold, without words that every text has; none of a long one."""
+    """The ways to cut a word into two or three that pages hold; words that every text has are left out."""
     if len(word) > JOINED:
         return []
     ways = [[word[:at], word[at:]] for at in range(PART, len(word) - PART + 1)]
