@@ -120,9 +120,8 @@ class Searcher:
 
     def _meant(self, lexical: LexicalArm, word: str, *, within: frozenset[str] | None) -> str | None:
         """What a word is read as that no page holds; the vocabulary knows better of its own."""
-        return (
-            None if looked_for_too(word, self.stores.settings.vocabulary) else lexical.nearest(word, within)
-        )
+        found = lexical.nearest(word, within)
+        return None if found and looked_for_too(word, self.stores.settings.vocabulary) else found
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The one place where collections, a document's name and filters become document ids; None is all.

@@ -13,6 +13,7 @@ from domain.errors import StoreError, UsageError
 from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId
 from domain.run import ranked
+from retrieve import effort
 from retrieve.encoder import Vectors
 from retrieve.engine_options import EngineOptions
 from retrieve.first_stage_cache import FirstStageCache
@@ -143,7 +144,7 @@ class Engine:
             return [()] * len(scorers)
         held = snapshot.rows(positions)
         rows = held / len(positions)
-        wanted = [self._options.depth(k, tokens=len(own.query.rows), rows=rows) for own in scorers]
+        wanted = [effort.scored(k, self._options, tokens=len(own.query.rows), rows=rows) for own in scorers]
         looked_at = [positions] * len(scorers)
         if held > self._options.exact_rows and any(own < len(positions) for own in wanted):
             looked_at = self._cache.candidates(snapshot, scorers, positions, wanted)

@@ -1,11 +1,8 @@
-"""How an engine searches, and how many pages that looks at."""
+"""How an engine searches."""
 
 from dataclasses import dataclass
 
 from retrieve.maxsim import Kind
-
-MORE = 3
-"""Times `candidates` at most where questions and pages are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +27,3 @@ class EngineOptions:
     stored: Kind = "int8"
     device: str = "cpu"
     hot_bytes: int = 0
-
-    def depth(self, k: int, *, tokens: int, rows: float) -> int:
-        """Pages to score exactly for the k best, by a question's tokens and the vectors of a page."""
-        short = rows <= self.pooled  # nothing is lost by pooling
-        more = 1 if short else int(self.products / (tokens * rows * self.candidates))
-        return max(4 * k, self.candidates * max(1, min(more, MORE)))

@@ -9,7 +9,7 @@ and removed ones linger, so whoever asks scores the unknown ones exactly and say
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import faiss
 import numpy as np
@@ -175,29 +175,36 @@ class FirstStage:
             wanted: for each, how many pages are to be looked at exactly.
             alive: which pages may be found.
         """
-        chosen = [alive.view.pages[alive.mask]] * len(scorers)
         most = LARGEST - 1 if self._gpu is not None else max(COMPARED)  # more would be looked at no further
+        chosen: dict[int, Uids] = {}
         depths: dict[int, list[int]] = {}
         for at, pages in enumerate(wanted):
-            if pages < alive.count:
+            if pages >= alive.count:
+                chosen[at] = alive.view.pages[alive.mask]
+            else:
                 depth = asked(len(scorers[at].query.rows), alive.count, most=most)
                 depths.setdefault(max(depth, pages) + 1, []).append(at)
         for depth, places in depths.items():
-            for start in range(0, len(places), AT_ONCE):
-                some = places[start : start + AT_ONCE]
-                rows = [scorers[at].query.rows for at in some]
-                ends = np.cumsum([len(own) for own in rows])[:-1]
-                found = self._search(
-                    np.concatenate(rows), depth=depth, probes=PROBES, selector=alive.selector
-                )
-                own = zip(some, *(np.split(one, ends) for one in found), strict=True)
-                for at, scores, uids in own:
-                    near = self._near(scorers[at], alive, scores, uids, depth=depth, wanted=wanted[at])
-                    totals = self._compared(scorers[at], alive.view, near)
-                    # pages that tie with the last one come along: the exact look decides
-                    best = near[totals >= np.partition(totals, -wanted[at])[-wanted[at]]]
-                    chosen[at] = np.asarray(alive.view.pages[best])
-        return chosen
+            found = self._first_found([scorers[at] for at in places], alive, depth=depth)
+            for at, (scores, uids) in zip(places, found, strict=True):
+                near = self._near(scorers[at], alive, scores, uids, depth=depth, wanted=wanted[at])
+                totals = self._compared(scorers[at], alive.view, near)
+                # pages that tie with the last one come along: the exact look decides
+                best = near[totals >= np.partition(totals, -wanted[at])[-wanted[at]]]
+                chosen[at] = np.asarray(alive.view.pages[best])
+        return [chosen[at] for at in range(len(scorers))]
+
+    def _first_found(
+        self, scorers: Sequence[Scorer], alive: Alive, *, depth: int
+    ) -> Iterator[tuple[Floats, Uids]]:
+        """Scores and pages of the vectors nearest to each query's tokens, of several queries in one call."""
+        for start in range(0, len(scorers), AT_ONCE):
+            rows = [scorer.query.rows for scorer in scorers[start : start + AT_ONCE]]
+            ends = np.cumsum([len(own) for own in rows])[:-1]
+            scores, uids = self._search(
+                np.concatenate(rows), depth=depth, probes=PROBES, selector=alive.selector
+            )
+            yield from zip(np.split(scores, ends), np.split(uids, ends), strict=True)
 
     def _near(
         self, scorer: Scorer, alive: Alive, scores: Floats, uids: Uids, *, depth: int, wanted: int

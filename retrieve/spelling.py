@@ -57,7 +57,8 @@ def nearest(index: tantivy.Index, word: str, stemmed: Stemmed, scope: tantivy.Qu
     held = [*((field, word) for field in FIELDS), *(("stem", stem) for stem in stemmed([word]))]
     if any(_pages(searcher, field, term, scope) for field, term in held):
         return None
-    apart = [(_side_by_side(index, stemmed(parts), scope), parts) for parts in _parts(searcher, word)]
+    ways = _parts(searcher, word)
+    apart = [(_side_by_side(searcher, index.schema, stemmed(parts), scope), parts) for parts in ways]
     most, parts = max(apart, default=(0, []))
     if most:
         return " ".join(parts)
@@ -95,12 +96,14 @@ def _held(searcher: tantivy.Searcher, part: str) -> bool:
     return part in STOP_WORDS or bool(searcher.doc_freq("text", part))
 
 
-def _side_by_side(index: tantivy.Index, stems: Sequence[str], scope: tantivy.Query | None) -> int:
+def _side_by_side(
+    searcher: tantivy.Searcher, schema: tantivy.Schema, stems: Sequence[str], scope: tantivy.Query | None
+) -> int:
     """On how many pages of the scope these words stand one after another; many are as good as more."""
     if len(stems) > 1:
-        query = tantivy.Query.phrase_query(index.schema, "stem", list(stems))
+        query = tantivy.Query.phrase_query(schema, "stem", list(stems))
     else:
-        query = tantivy.Query.term_query(index.schema, "stem", stems[0], "freq")
+        query = tantivy.Query.term_query(schema, "stem", stems[0], "freq")
     if scope is not None:
         query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, scope)])
-    return len(index.searcher().search(query, limit=MANY).hits)
+    return len(searcher.search(query, limit=MANY).hits)

@@ -17,7 +17,7 @@ import pytest
 from domain.errors import BusyError, StoreError, UsageError
 from domain.fingerprint import Fingerprint
 from domain.page import page_id
-from retrieve import tokens
+from retrieve import effort, tokens
 from retrieve.encoder import Vectors
 from retrieve.engine import Engine
 from retrieve.engine_options import EngineOptions
@@ -329,13 +329,13 @@ def test_what_is_added_to_a_large_store_is_found_at_once_and_only_a_part_is_writ
 
 def test_short_questions_over_short_pages_have_more_pages_scored() -> None:
     options = EngineOptions(candidates=400, products=400 * 700 * 24)
-    assert options.depth(10, tokens=24, rows=700) == 400
-    assert options.depth(10, tokens=200, rows=1000) == 400
-    assert options.depth(10, tokens=12, rows=400) == 3 * 400
-    assert options.depth(10, tokens=12, rows=700) == 2 * 400
-    assert options.depth(10, tokens=1, rows=65) == 3 * 400
-    assert options.depth(10, tokens=1, rows=64) == 400
-    assert options.depth(500, tokens=24, rows=700) == 4 * 500
+    assert effort.scored(10, options, tokens=24, rows=700) == 400
+    assert effort.scored(10, options, tokens=200, rows=1000) == 400
+    assert effort.scored(10, options, tokens=12, rows=400) == 3 * 400
+    assert effort.scored(10, options, tokens=12, rows=700) == 2 * 400
+    assert effort.scored(10, options, tokens=1, rows=65) == 3 * 400
+    assert effort.scored(10, options, tokens=1, rows=64) == 400
+    assert effort.scored(500, options, tokens=24, rows=700) == 4 * 500
 
 
 @pytest.mark.parametrize("exact_rows", [10_000, 100])
