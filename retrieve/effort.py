@@ -4,13 +4,13 @@ from retrieve.engine_options import EngineOptions
 
 MORE = 3
 """Times `candidates` that are scored exactly, at most, where questions and pages are short."""
-COMPARED = (2000, 8000)
+COMPARED = (4000, 8000)
 """Pages that are compared by their pooled vectors, at least and at most."""
 COMPARED_SHARE = 1 / 6
 """Between these, the share of the pages that may be found."""
 DEPTH = 800
 """Vectors asked for a query token, at least, and the step in which more are."""
-DEPTH_SHARE = 1 / 12
+DEPTH_SHARE = 1 / 6
 """More are asked for while there are so many pages for each."""
 HITS = 48 * DEPTH
 """Vectors asked for all tokens of a query together, unless there are so many tokens that each has the least."""

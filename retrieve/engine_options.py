@@ -10,7 +10,7 @@ class EngineOptions:
     """How an engine searches.
 
     Attributes:
-        pooled: vectors a page in the first stage, at most.
+        pooled: vectors a page in the first stage, at most; FAISS holds two thirds of them.
         candidates: pages that are scored exactly, at least; four times k where that is more.
         products: so many products of a question's token and a page's vector are made at any rate: where pages or
             questions are short, two or three times `candidates` are scored.
@@ -20,7 +20,7 @@ class EngineOptions:
         hot_bytes: memory on that device for pages that are asked for often; 0 compares on the processor.
     """
 
-    pooled: int = 64
+    pooled: int = 96
     candidates: int = 400
     products: int = 400 * 700 * 24
     exact_rows: int = 1_000_000

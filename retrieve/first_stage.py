@@ -2,7 +2,8 @@
 
 FAISS finds the pages that any query token comes near; those are compared whole, by their pooled vectors in
 bytes; the best of them go on. Gathering alone would lose pages: a token says nothing of pages beyond its
-nearest few hundred vectors (docs/decisions/0022).
+nearest few hundred vectors (docs/decisions/0022). FAISS holds the first two thirds of a page's pooled vectors, which
+are spread over the page as all of them are: it finds as many pages in them (docs/decisions/0098).
 
 It is a cache of a token store. It knows pages by their uids: pages newer than `covered` are unknown to it
 and removed ones linger, so whoever asks scores the unknown ones exactly and says which ones live.
@@ -21,7 +22,7 @@ from retrieve.effort import COMPARED, asked, compared
 from retrieve.encoder import Floats
 from retrieve.gathering import PageTable, Uids, gathered, settled
 from retrieve.gpu import LARGEST, GpuCells
-from retrieve.maxsim import Lot, Quantised, Scorer, quantised, stacked
+from retrieve.maxsim import Lot, Quantised, Scorer, quantised, restored, stacked
 from retrieve.pages_on_device import PagesOnDevice
 from retrieve.parts import Alive, Part, View
 from retrieve.pooling import pooled
@@ -37,7 +38,6 @@ PROBES = 48
 NARROW = 512
 """Dimensions up to which product codes are trained in seconds."""
 BATCH = 256
-
 Read = Callable[[int], Floats]
 """From a position in a list of pages to the page's (n, dim) vectors."""
 
@@ -67,7 +67,7 @@ class FirstStage:
             count: the largest number of vectors kept of a page.
             trained: how many pages there were when the cells were trained.
         """
-        self.count, self.trained = count, trained
+        self.count, self.sought, self.trained = count, _sought(count), trained
         self.template = cells
         self.index = as_cells(faiss.clone_index(cells))
         self._gpu = GpuCells.of(cells)
@@ -77,7 +77,7 @@ class FirstStage:
         self._view = View(none, (), none)
 
     @classmethod
-    def fitted(cls, uids: Uids, read: Read, *, dim: int, count: int, rows: int) -> "FirstStage":
+    def fitted(cls, uids: Uids, read: Read, *, dim: int, count: int, lengths: Uids) -> "FirstStage":
         """Train cells on a sample of the pages; nothing is added.
 
         Args:
@@ -85,8 +85,9 @@ class FirstStage:
             read: their vectors.
             dim: the width of the vectors.
             count: the largest number of vectors kept of a page.
-            rows: how many pooled vectors there will be.
+            lengths: how many vectors the pages have.
         """
+        rows = int(np.minimum(lengths, _sought(count)).sum())
         cells = max(1, int(np.sqrt(rows)))
         codes = f"PQ{dim // 2}x4fs" if dim % 2 == 0 and dim <= NARROW else "SQ8"
         index = faiss.index_factory(dim, f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
@@ -94,7 +95,7 @@ class FirstStage:
             training.niter, training.min_points_per_centroid = ROUNDS, 1
         wanted = max(cells * SAMPLE, 16)
         chosen = np.random.default_rng(0).permutation(len(uids))[: -(-wanted * len(uids) // rows)]
-        sample = np.concatenate([pooled(read(int(at)), count) for at in chosen])
+        sample = np.concatenate([pooled(read(int(at)), count)[: _sought(count)] for at in chosen])
         index.train(np.resize(sample, (max(len(sample), 16), dim)))
         return cls(as_cells(index), count=count, trained=len(uids))
 
@@ -122,11 +123,11 @@ class FirstStage:
         for start in range(0, len(uids), BATCH):
             some = range(start, min(start + BATCH, len(uids)))
             rows = [pooled(read(at), self.count) for at in some]
-            own = [len(page) for page in rows]
-            together = np.concatenate(rows)
-            index.add_with_ids(together, np.repeat(uids[some.start : some.stop], own))
-            pieces.append(quantised(together))
-            lengths.extend(own)
+            first = [page[: self.sought] for page in rows]
+            owners = np.repeat(uids[some.start : some.stop], [len(page) for page in first])
+            index.add_with_ids(np.concatenate(first), owners)
+            pieces.append(quantised(np.concatenate(rows)))
+            lengths.extend(len(page) for page in rows)
         table = PageTable.empty().extended(uids, lengths)
         return Part(index, table, stacked(pieces))
 
@@ -139,7 +140,10 @@ class FirstStage:
             else:
                 self.index = part.index
             if self._gpu is not None:
-                self._gpu.add(part.rows.rows, part.table.owners)
+                held = part.table.firsts(self.sought)
+                self._gpu.add(
+                    restored(part.rows.codes[held], part.rows.scales[held]), part.table.owners[held]
+                )
             self._view = View(
                 np.concatenate([view.pages, part.table.pages]),
                 (*view.parts, part),
@@ -254,8 +258,8 @@ class FirstStage:
     def bytes(self) -> int:
         """About how much memory the index takes, the mapped vectors in bytes included."""
         rows = sum(len(part.rows.scales) for part in self._view.parts)
-        own = int(self.index.code_size) + 8 + int(self.index.d) + 4
-        return rows * own + len(self._view.pages) * 32
+        in_cells = int(self.index.ntotal) * (int(self.index.code_size) + 8)
+        return in_cells + rows * (int(self.index.d) + 4) + len(self._view.pages) * 32
 
     def _search(
         self, rows: Floats, *, depth: int, probes: int, selector: faiss.IDSelector | None
@@ -266,3 +270,8 @@ class FirstStage:
                 return self._gpu.search(rows, depth=depth, probes=probes)
             options = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
             return search_shared(self.index, rows, min(depth, int(self.index.ntotal)), options)
+
+
+def _sought(count: int) -> int:
+    """How many of a page's `count` pooled vectors FAISS holds."""
+    return max(1, count * 2 // 3)

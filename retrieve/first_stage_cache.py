@@ -195,7 +195,7 @@ class FirstStageCache:
             lambda at: _rows(snapshot, at),
             dim=snapshot.manifest.dim,
             count=self._pooled,
-            rows=int(np.minimum(snapshot.lengths, self._pooled).sum()),
+            lengths=snapshot.lengths,
         )
         first.room = self._room
         number = self._stamp.next_part if self._stamp else 1

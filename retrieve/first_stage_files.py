@@ -27,7 +27,7 @@ from retrieve.gathering import PageTable
 from retrieve.maxsim import Quantised
 from retrieve.parts import Part
 
-VERSION = 3
+VERSION = 4
 STAMP = "first-stage.json"
 SMALL = 8192
 """Below so many pages a part is small."""
@@ -44,11 +44,12 @@ AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class PartEntry:
-    """A part in the stamp."""
+    """A part in the stamp: how many pages, vectors in bytes and vectors in cells it holds."""
 
     name: str
     pages: int
     rows: int
+    sought: int
     checksum: str
 
 
@@ -113,7 +114,9 @@ def write_part(directory: Path, parts: Sequence[Part], index: faiss.IndexIVF, nu
         _write_index(index, file)
 
     write_file(path, write)
-    return PartEntry(path.name, len(table.pages), int(table.bounds[-1]), file_checksum(path))
+    return PartEntry(
+        path.name, len(table.pages), int(table.bounds[-1]), int(index.ntotal), file_checksum(path)
+    )
 
 
 def read_part(directory: Path, entry: PartEntry, dim: int) -> Part:
@@ -129,7 +132,7 @@ def read_part(directory: Path, entry: PartEntry, dim: int) -> Part:
     with path.open("rb") as file:
         file.seek(end)
         index = _read_index(file)
-    if index.d != dim or index.ntotal != entry.rows or table.bounds[-1] != entry.rows:
+    if index.d != dim or index.ntotal != entry.sought or table.bounds[-1] != entry.rows:
         raise StoreError(f"{path} belongs to other vectors")
     return Part(index, table, rows)
 

@@ -35,6 +35,11 @@ class PageTable:
         """(rows,) the page of each vector."""
         return np.repeat(self.pages, np.diff(self.bounds))
 
+    def firsts(self, count: int) -> NDArray[np.bool_]:
+        """(rows,) which vectors are among the first `count` of their page."""
+        lengths = np.diff(self.bounds)
+        return np.arange(self.bounds[-1]) - np.repeat(self.bounds[:-1], lengths) < count
+
     def extended(self, pages: Uids, lengths: Sequence[int] | Uids) -> "PageTable":
         """With more pages behind."""
         ends = self.bounds[-1] + np.cumsum(lengths, dtype=np.int64)

@@ -19,9 +19,9 @@ class Part:
     """Some pages, one after another: what is written at once and never changed.
 
     Attributes:
-        index: their pooled vectors in the cells of the whole, each under its page's uid.
+        index: the first of their pooled vectors in the cells of the whole, each under its page's uid.
         table: which pooled vectors are whose, counted from 0.
-        rows: the same vectors in bytes.
+        rows: all pooled vectors, in bytes.
     """
 
     index: faiss.IndexIVF

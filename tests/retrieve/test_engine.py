@@ -333,8 +333,8 @@ def test_short_questions_over_short_pages_have_more_pages_scored() -> None:
     assert effort.scored(10, options, tokens=200, rows=1000) == 400
     assert effort.scored(10, options, tokens=12, rows=400) == 3 * 400
     assert effort.scored(10, options, tokens=12, rows=700) == 2 * 400
-    assert effort.scored(10, options, tokens=1, rows=65) == 3 * 400
-    assert effort.scored(10, options, tokens=1, rows=64) == 400
+    assert effort.scored(10, options, tokens=1, rows=97) == 3 * 400
+    assert effort.scored(10, options, tokens=1, rows=96) == 400
     assert effort.scored(500, options, tokens=24, rows=700) == 4 * 500
 
 

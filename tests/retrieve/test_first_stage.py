@@ -38,8 +38,8 @@ def query(pages: np.ndarray, seed: int) -> Vectors:
 
 
 def trained(pages: np.ndarray, uids: np.ndarray, count: int = 8) -> FirstStage:
-    rows = len(uids) * min(count, pages.shape[1])
-    return FirstStage.fitted(uids, lambda at: pages[at], dim=pages.shape[2], count=count, rows=rows)
+    lengths = np.repeat(pages.shape[1], len(uids))
+    return FirstStage.fitted(uids, lambda at: pages[at], dim=pages.shape[2], count=count, lengths=lengths)
 
 
 def built(pages: np.ndarray, count: int = 8) -> FirstStage:
@@ -212,5 +212,5 @@ def test_more_is_asked_for_where_there_are_more_pages_and_fewer_tokens(
 
 
 def test_more_pages_are_compared_where_there_are_more_up_to_a_bound() -> None:
-    assert [effort.compared(pages, 400) for pages in (1000, 24_000, 10**6)] == [2000, 4000, 8000]
+    assert [effort.compared(pages, 400) for pages in (1000, 36_000, 10**6)] == [4000, 6000, 8000]
     assert effort.compared(1000, 6000) == 12_000

@@ -38,7 +38,7 @@ def pages() -> np.ndarray:
 
 def built() -> FirstStage:
     own = pages()
-    first = FirstStage.fitted(UIDS, lambda at: own[at], dim=DIM, count=6, rows=1800)
+    first = FirstStage.fitted(UIDS, lambda at: own[at], dim=DIM, count=6, lengths=np.repeat(6, 300))
     first.take(first.part(UIDS[:200], lambda at: own[at]))
     first.take(first.part(UIDS[200:], lambda at: own[200 + at]))
     return first
@@ -76,7 +76,7 @@ def test_the_cells_of_a_gpu_find_what_those_of_the_processor_find(
     plain = built()
     given = pretend(monkeypatch, count)
     first = built()
-    assert [index.ntotal for index in given] == [1800]
+    assert [index.ntotal for index in given] == [300 * 4]
     assert isinstance(given[0], faiss.IndexIVFScalarQuantizer)
     for page in (0, 150, 250):
         found = candidates(first, page)

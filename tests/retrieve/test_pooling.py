@@ -9,9 +9,13 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_a_page_of_few_vectors_stays_as_it_is() -> None:
-    rows = unit(np.random.default_rng(0).normal(size=(5, 8)))
-    assert pooled(rows, 5) is rows
+def test_a_page_of_few_vectors_keeps_them_all_those_that_differ_most_first() -> None:
+    rows = unit(np.random.default_rng(0).normal(size=(6, 8)))
+    rows[5] = rows[0]
+    for count in (6, 9):
+        found = pooled(rows, count)
+        assert sorted(map(tuple, found)) == sorted(map(tuple, rows))
+        assert (rows @ found[:5].T).max(axis=1).min() > 0.999
 
 
 def test_groups_are_found_wherever_they_stand_on_the_page() -> None:
