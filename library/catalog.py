@@ -231,9 +231,9 @@ class Catalog:
         with self.begin() as session:
             session.execute(sa.update(PageRow), rows)
 
-    def set_pages(self, document_id: str, numbers: Iterable[int], state: str) -> None:
-        """Move pages of one document to a state; `ready` makes them searchable."""
-        rows = [{"document_id": document_id, "number": number, "state": state} for number in numbers]
+    def set_pages(self, pages: Iterable[PageId], state: str) -> None:
+        """Move pages to a state; `ready` makes them searchable."""
+        rows = [{"document_id": document_of(p), "number": number_of(p), "state": state} for p in pages]
         if not rows:
             return
         with self.begin() as session:

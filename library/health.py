@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from domain.errors import StoreError
+from domain.page import page_id
 from library.jobs import Input
 from library.numbering import read_numbers
 from library.results import VerifyReport
@@ -92,7 +93,7 @@ def _requeued(stores: Stores, losses: tuple[Loss, ...]) -> list[tuple[DocumentRo
                 stores.blobs.delete(key)
         waiting.setdefault(loss.document.id, (loss.document, set()))[1].add(loss.page.number)
     for document, numbers in waiting.values():
-        stores.catalog.set_pages(document.id, sorted(numbers), "queued")
+        stores.catalog.set_pages([page_id(document.id, number) for number in sorted(numbers)], "queued")
         stores.catalog.set_document(document.id, "queued")
     return list(waiting.values())
 

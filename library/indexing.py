@@ -1,14 +1,14 @@
-"""Working a job off: render, store, embed, commit, one batch a step; it can be stopped after any step."""
+"""Working a job off: render, store, embed, commit, a batch at a time; it can be stopped after any step."""
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from domain.errors import DocumentError, Failure
-from domain.page import number_of
 from ingest.render import FailedPage, Rendered, Renderer
 from library.arms import Arm, PageContent
 from library.batches import batched
@@ -24,6 +24,34 @@ from library.tables import DocumentRow
 
 Step = tuple[str, int, int]
 """A document's name, the last page done of it, and how many pages are done since the step before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Stored pages of a document that are to be embedded, the step that they are, and what follows the last of them."""
+
+    pages: Sequence[PageContent] = ()
+    step: Step | None = None
+    ending: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Pieces that are embedded and committed together: of one document, or of several small ones."""
+
+    pages: list[PageContent] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    endings: list[Callable[[], None]] = field(default_factory=list)
+
+    def take(self, piece: Piece) -> None:
+        """Put a piece behind the others."""
+        self.pages += piece.pages
+        self.steps += [piece.step] if piece.step else []
+        self.endings += [piece.ending] if piece.ending else []
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.pages, self.steps, self.endings = [], [], []
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +96,50 @@ class Indexer:
         self.stores.jobs.set_status(job_id, "done" if worked or not job.failed else "failed")
 
     def _steps(self, job: Job, arms: Sequence[Arm]) -> Iterator[Step]:
-        """Every document, then words for its pages that have none; by then they are found by sight."""
+        """Every document, then words for its pages that have none; by then they are found by sight.
+
+        Documents that fit into a batch together are committed together: models read many pages sooner than many
+        times one. A document that does not fit keeps none before it waiting.
+        """
+        size, batch = self.stores.settings.batch_pages, Batch()
         for document_id in self.stores.jobs.queued(job.id):
-            yield from self._document(document_id, arms)
+            document = self.stores.catalog.document(document_id)
+            if document.state != "queued":
+                continue
+            if len(batch.pages) + document.pages > size:
+                yield from self._commit(batch, arms)
+            for piece in self._document(document):
+                batch.take(piece)
+                if not 0 < len(batch.pages) < size:
+                    yield from self._commit(batch, arms)
+        yield from self._commit(batch, arms)
         if can_enrich(self.stores, job.documents):
             for name, number in enrich(self.stores, job.documents, arms):
                 yield name, number, 0
 
-    def _document(self, document_id: str, arms: Sequence[Arm]) -> Iterator[Step]:
-        """Every batch of a document."""
+    def _document(self, document: DocumentRow) -> Iterator[Piece]:
+        """Every piece of a document, at most a batch each, and its end."""
         catalog = self.stores.catalog
-        document = catalog.document(document_id)
-        if document.state != "queued":
-            return
-        stored = catalog.pages(document_id, states=("rendered", "embedded"))
+        stored = catalog.pages(document.id, states=("rendered", "embedded"))
         for rows in batched(stored, self.stores.settings.batch_pages):
-            self._commit(document, [stored_content(self.stores, document, row) for row in rows], arms)
-            yield document.name, rows[-1].number, len(rows)
-        waiting = [row.number for row in catalog.pages(document_id, states=("queued",))]
+            pages = [stored_content(self.stores, document, row) for row in rows]
+            yield Piece(pages, (document.name, rows[-1].number, len(rows)))
+        waiting = [row.number for row in catalog.pages(document.id, states=("queued",))]
         try:
-            yield from self._rendered(document, waiting, arms)
+            yield from self._rendered(document, waiting)
         except DocumentError as error:
-            catalog.set_document(document_id, "failed", Failure(error.code, str(error)))
-            return
-        self._finish(document)
+            failure = Failure(error.code, str(error))
+            yield Piece(ending=partial(catalog.set_document, document.id, "failed", failure))
+        else:
+            yield Piece(ending=partial(self._finish, document))
 
-    def _rendered(self, document: DocumentRow, numbers: Sequence[int], arms: Sequence[Arm]) -> Iterator[Step]:
+    def _rendered(self, document: DocumentRow, numbers: Sequence[int]) -> Iterator[Piece]:
         if not numbers:
             return
         with self._original(document) as path:
             for batch in batched(self.renderer.pages(path, numbers), self.stores.settings.batch_pages):
-                contents = self._stored(document, batch)
-                self._commit(document, contents, arms)
-                yield document.name, batch[-1].number, len(batch)
+                pages = self._stored(document, batch)
+                yield Piece(pages, (document.name, batch[-1].number, len(batch)))
 
     def _stored(self, document: DocumentRow, batch: Sequence[Rendered | FailedPage]) -> list[PageContent]:
         """Keep what was rendered, note what failed, and give what is to be embedded."""
@@ -131,16 +170,19 @@ class Indexer:
             blank=page.blank,
         )
 
-    def _commit(self, document: DocumentRow, pages: Sequence[PageContent], arms: Sequence[Arm]) -> None:
-        """Vectors and words first, durable; then the rows, which make the pages searchable."""
-        if not pages:
-            return
-        numbers = [number_of(page.id) for page in pages]
-        for arm in arms:
-            arm.add(pages)
-        self.stores.catalog.set_pages(document.id, numbers, "ready")
-        for arm in arms:
-            self.stores.mark_synced(arm)
+    def _commit(self, batch: Batch, arms: Sequence[Arm]) -> Iterator[Step]:
+        """Vectors and words first, durable; then the rows, which make the pages searchable; then documents end."""
+        if batch.pages:
+            for arm in arms:
+                arm.add(batch.pages)
+            self.stores.catalog.set_pages([page.id for page in batch.pages], "ready")
+            for arm in arms:
+                self.stores.mark_synced(arm)
+        for ending in batch.endings:
+            ending()
+        steps = tuple(batch.steps)
+        batch.clear()
+        yield from steps
 
     def _finish(self, document: DocumentRow) -> None:
         catalog = self.stores.catalog
