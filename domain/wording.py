@@ -57,6 +57,10 @@ _HOW = re.compile(
 )
 _SEAM = re.compile(r"(?<=[?!])\s*|(?<=[\w\])\"'][.])\s+(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]{5,}")
+_BRITISH = (
+    ("our", "or"), ("re$", "er"), ("tre(?=s$|d$)", "ter"), ("([aeiou])ll(?=e|i|o)", r"\1l"), ("ys(?=e|ing)", "yz"),
+    ("is(?=e|ing|ation)", "iz"), ("ence", "ense"), ("ogue", "og"), ("amme", "am"), ("ae|oe", "e"),
+)  # fmt: skip
 
 
 def without_form(text: str) -> str:
@@ -77,6 +81,17 @@ def spelled(query: Query, nearest: Nearest) -> Wording:
     notes = (f"no page says “{word}”: “{other}” is searched for too" for word, other in found.items())
     meant = _WORD.sub(lambda match: found.get(match[0], match[0]), query.text) if found else ""
     return Wording(replace(query, text=read), tuple(notes), meant)
+
+
+def same_word(one: str, other: str) -> bool:
+    """Whether two spellings are of one English word, the British and the American: "colour", "color"."""
+    return _american(one) == _american(other)
+
+
+def _american(word: str) -> str:
+    for british, american in _BRITISH:
+        word = re.sub(british, american, word)
+    return word
 
 
 def widened(wording: Wording, own: Vocabulary) -> Wording:

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from library.arms import Tower
-from library.registry import Namer, load_encoder, load_namer, load_reranker, load_tower
+from library.registry import Namer, load_encoder, load_namer, load_reranker, load_tower, load_words
 from library.settings import Settings
 from rerank.reranker import PageFeatures, Reranker
 from retrieve.encoder import Encoder
@@ -90,6 +91,11 @@ class Models:
             if self._namer is None and self._settings.encoder == "builtin":
                 self._namer = load_namer()
             return self._namer
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """English words that nobody misspelled, in lower case."""
+        return load_words()
 
     def _features(self, image: object) -> PageFeatures:
         vectors = self.encoder.pages([image])[0]  # type: ignore[list-item]  # the reranker hands back PIL images

@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from tokenizers import Tokenizer
+
 import models
 from backbone.device import place
 from domain.model import ModelSettings
@@ -14,6 +16,7 @@ from library.settings import Settings
 from rerank.reranker import PageFeatures, Reranker
 from retrieve.dense import TextTower, load
 from retrieve.encoder import Encoder
+from retrieve.text_tower import TOKENIZER
 
 ENCODERS: Mapping[str, str] = {
     "builtin": "retrieve.adapters.builtin:load",
@@ -102,6 +105,12 @@ def load_reranker(settings: Settings, **parts: Any) -> Reranker | None:
 def load_tower(settings: Settings) -> TextTower:
     """Load the built-in text tower; ModelError where its files or the device are missing."""
     return load(weights("text"), device=place(model_settings(settings)).device)
+
+
+def load_words() -> frozenset[str]:
+    """English words, in lower case: those that the text tower's tokenizer does not take apart."""
+    known = Tokenizer.from_file(str(weights("text") / TOKENIZER)).get_vocab()
+    return frozenset(word for word in known if word.isalpha())
 
 
 def load_namer() -> Namer:

@@ -16,7 +16,7 @@ from domain.page import Hit, PageId, Query, document_of
 from domain.run import Answer, Run
 from domain.stage import Stage
 from domain.vocabulary import looked_for_too
-from domain.wording import Reword, Wording, spelled, widened, without_form
+from domain.wording import Reword, Wording, same_word, spelled, widened, without_form
 from library.arms import LexicalArm, VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
 from library.contents import features, page_text, picture
@@ -119,9 +119,11 @@ class Searcher:
         return widened(words, self.stores.settings.vocabulary)
 
     def _meant(self, lexical: LexicalArm, word: str, *, within: frozenset[str] | None) -> str | None:
-        """What a word is read as that no page holds; the vocabulary knows better of its own."""
-        found = lexical.nearest(word, within)
-        return None if found and looked_for_too(word, self.stores.settings.vocabulary) else found
+        """What a word is read as that no page holds; English words and those of the vocabulary are not misspelled."""
+        found, plain = lexical.nearest(word, within), word.casefold()
+        if not found or looked_for_too(word, self.stores.settings.vocabulary):
+            return None
+        return found if plain not in self.stores.models.words or same_word(plain, found) else None
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The one place where collections, a document's name and filters become document ids; None is all.

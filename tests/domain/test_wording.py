@@ -6,7 +6,7 @@ import pytest
 
 from domain.page import Hit, Query
 from domain.run import Answer, Run
-from domain.wording import Wording, reworded, spelled, without_form
+from domain.wording import Wording, reworded, same_word, spelled, without_form
 
 DEBT = "what is total debt of the company in FY 2021?"
 
@@ -96,3 +96,21 @@ def test_answers_are_to_the_questions_that_were_asked() -> None:
     assert heard == ["ONE", "TWO"]
     assert [answer.query for answer in found.answers] == [answer.query for answer in run.answers]
     assert [answer.notes for answer in found.answers] == [("note 1", "found"), ("note 2", "found")]
+
+
+@pytest.mark.parametrize(
+    ("british", "american"),
+    [
+        ("colour", "color"), ("theatres", "theaters"), ("centre", "center"), ("labelled", "labeled"),
+        ("analysing", "analyzing"), ("organisation", "organization"), ("defence", "defense"),
+        ("programme", "program"), ("catalogue", "catalog"), ("anaemia", "anemia"),
+    ],
+)  # fmt: skip
+def test_british_and_american_spellings_are_one_word(british: str, american: str) -> None:
+    assert same_word(british, american)
+    assert same_word(american, british)
+
+
+@pytest.mark.parametrize("pair", [("cartoon", "carton"), ("bullet", "buller"), ("weight", "height")])
+def test_words_that_are_spelled_alike_are_not_one_word(pair: tuple[str, str]) -> None:
+    assert not same_word(*pair)

@@ -56,6 +56,18 @@ def test_a_question_is_answered_by_what_pages_say_in_its_place(tmp_path: Path) -
         assert [hit.page for hit in library.search("total assets").hits] == [1]
 
 
+def test_an_english_word_is_read_as_its_other_spelling_alone(tmp_path: Path) -> None:
+    file = write_pdf(
+        tmp_path / "a.pdf", [Sheet("red", "a carton of milk"), Sheet("blue", "the color of hope")]
+    )
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        library.index([file])
+        assert library.search("Cartoon").notes == ()
+        assert not library.search("Cartoon").hits
+        assert library.search("cartom").notes == ("no page says “cartom”: “carton” is searched for too",)
+        assert [hit.page for hit in library.search("Which Colour?").hits] == [2]
+
+
 def test_a_word_of_the_vocabulary_is_not_taken_for_a_misspelled_one(tmp_path: Path) -> None:
     file = write_pdf(tmp_path / "a.pdf", [Sheet("red", "the cape of good hope"), Sheet("blue", "net income")])
     with Library.open(tmp_path / "library", SETTINGS) as library:
