@@ -6,6 +6,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from backbone.threads import Crew
 from domain.fingerprint import Fingerprint
 from domain.page import PageId
 from domain.stage import Stage
@@ -164,6 +165,7 @@ class VisualArm(VectorArm):
         """Embed with `encoder` into `engine`."""
         super().__init__(engine)
         self.encoder = encoder
+        self._crew = Crew()
 
     def vectors(self, page: PageId) -> Vectors | None:
         """A page's stored vectors, None for a page that is not held."""
@@ -171,7 +173,7 @@ class VisualArm(VectorArm):
 
     def add(self, pages: Sequence[PageContent]) -> None:
         """Embed the pictures and store their vectors."""
-        vectors = self.encoder.pages([page.image() for page in pages])
+        vectors = self.encoder.pages(self._crew.each(lambda page: page.image(), pages))
         self._engine.add([page.id for page in pages], vectors)
 
     def stage(self, k: int) -> Stage:

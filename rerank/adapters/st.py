@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from backbone.inputs import Budget, budget, plain_text, prompt_digest
 from backbone.preprocess import Preprocessors
 from backbone.running import loading_options, moved, opened
 from backbone.strict import check_weights
+from backbone.threads import Crew
 from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
@@ -100,6 +102,7 @@ class StReranker:
         )
         self._device = torch.device(where.device)
         self._spelling, self._running = threading.Lock(), threading.Lock()
+        self._crew = Crew()
         self._tokenizer = copy.deepcopy(model.tokenizer)  # its own: a tokenizer serves one thread at a time
         self._tower = _cached_tower(model, checkpoint, settings) if self._sees else None
         self._pixels = _cached_pixels(model, settings) if self._sees and self._tower is None else None
@@ -145,7 +148,8 @@ class StReranker:
         """
         with self._spelling:
             plain = plain_text(self._tokenizer, query, max_tokens=self._settings.max_query_tokens)
-        pairs = [self._pair(plain, candidate) for candidate in candidates]
+        # pictures are decoded side by side: that takes longer than a GPU needs to read them
+        pairs = self._crew.each(partial(self._pair, plain), candidates)
         found = self._batches.run(pairs, [self._size(pair) for pair in pairs])
         for score, candidate in zip(found, candidates, strict=True):
             if not math.isfinite(score):
