@@ -1,10 +1,10 @@
 """Where and in which number format a model runs."""
 
-import os
 from dataclasses import dataclass
 
 import torch
 
+from backbone.threads import cores
 from domain.errors import ModelError
 from domain.model import ModelSettings
 
@@ -13,13 +13,17 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A device, a number format, an attention kernel, a batch size and threads that suit one another."""
+    """A device, a number format, an attention kernel, batch sizes and threads that suit one another.
+
+    `pages` is how many of them are worth a commit.
+    """
 
     device: str
     dtype: torch.dtype
     attention: str
     batch_tokens: int
     workers: int = 1
+    pages: int = 8
 
     @property
     def dtype_name(self) -> str:
@@ -44,5 +48,5 @@ def place(settings: ModelSettings) -> Place:
         raise ModelError(f"unknown dtype {dtype!r}; use auto, {', '.join(_DTYPES)}")
     attention = settings.attention if settings.attention != "auto" else "sdpa"
     batch_tokens = settings.batch_tokens or (16384 if on_gpu else 2048)
-    workers = settings.workers or (max(1, min(8, (os.cpu_count() or 2) // 2)) if on_gpu else 1)
-    return Place(device, _DTYPES[dtype], attention, batch_tokens, workers)
+    workers = settings.workers or (max(1, min(8, cores() // 2)) if on_gpu else 1)
+    return Place(device, _DTYPES[dtype], attention, batch_tokens, workers, pages=64 if on_gpu else 8)

@@ -1,5 +1,6 @@
 """Work of a model for a processor's cores: whole pieces side by side, each by one thread."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ import torch
 
 Piece = TypeVar("Piece")
 Done = TypeVar("Done")
+
+
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _nothing() -> None:

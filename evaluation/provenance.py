@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from backbone.threads import cores
+
 _SOURCE = Path(__file__).resolve().parent.parent
 
 
@@ -46,7 +48,7 @@ def hardware() -> Mapping[str, str]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "cpu": _cpu(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(cores()),
         "memory_gib": f"{_memory_bytes() / 2**30:.0f}",
         "gpu": gpu,
         "os": platform.platform(terse=True),

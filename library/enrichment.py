@@ -32,7 +32,7 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
             continue
         document = stores.catalog.document(document_id)
         number = 0
-        for rows in batched(unread(stores, document_id), stores.settings.batch_pages):
+        for rows in batched(unread(stores, document_id), stores.batch_pages):
             _read(stores, document, rows, arms)
             number = rows[-1].number
             yield document.name, number
@@ -66,7 +66,7 @@ def _wanted(stores: Stores) -> bool:
 def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: Sequence[Arm]) -> None:
     """Words into the arms first, durable; then the rows: killed in between, the pages are read again."""
     found, contents = [], []
-    with ThreadPoolExecutor(stores.settings.workers) as readers:  # each runs a program of its own
+    with ThreadPoolExecutor(stores.settings.readers) as readers:  # each runs a program of its own
         read = list(readers.map(lambda row: _words(stores, document, row), rows))
     for row, words in zip(rows, read, strict=True):
         text = " ".join(word.text for word in words)

@@ -101,7 +101,7 @@ class Indexer:
         Documents that fit into a batch together are committed together: models read many pages sooner than many
         times one. A document that does not fit keeps none before it waiting.
         """
-        size, batch = self.stores.settings.batch_pages, Batch()
+        size, batch = self.stores.batch_pages, Batch()
         for document_id in self.stores.jobs.queued(job.id):
             document = self.stores.catalog.document(document_id)
             if document.state != "queued":
@@ -121,7 +121,7 @@ class Indexer:
         """Every piece of a document, at most a batch each, and its end."""
         catalog = self.stores.catalog
         stored = catalog.pages(document.id, states=("rendered", "embedded"))
-        for rows in batched(stored, self.stores.settings.batch_pages):
+        for rows in batched(stored, self.stores.batch_pages):
             pages = [stored_content(self.stores, document, row) for row in rows]
             yield Piece(pages, (document.name, rows[-1].number, len(rows)))
         waiting = [row.number for row in catalog.pages(document.id, states=("queued",))]
@@ -137,7 +137,7 @@ class Indexer:
         if not numbers:
             return
         with self._original(document) as path:
-            for batch in batched(self.renderer.pages(path, numbers), self.stores.settings.batch_pages):
+            for batch in batched(self.renderer.pages(path, numbers), self.stores.batch_pages):
                 pages = self._stored(document, batch)
                 yield Piece(pages, (document.name, batch[-1].number, len(batch)))
 

@@ -47,7 +47,7 @@ class Library:
         self.directory, self.settings = directory, settings
         self._models = Models(settings)
         self._stores = Stores(directory, settings, self._models)
-        self._renderer = Renderer(settings.limits, settings.workers)
+        self._renderer = Renderer(settings.limits, settings.readers)
         self._indexer = Indexer(self._stores, self._renderer)
         self._searcher = Searcher(self._stores, load_costs(directory))
 

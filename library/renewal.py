@@ -48,7 +48,7 @@ def renew(stores: Stores, encoder_name: str) -> Iterator[Progress]:
             expected = stores.catalog.page_ids()
             missing = sorted(expected - arm.pages())
             done = len(expected) - len(missing)
-            for batch in batched(missing, settings.batch_pages):
+            for batch in batched(missing, stores.batch_pages):
                 rows = [(stores.catalog.document(document_of(p)), stores.catalog.page(p)) for p in batch]
                 arm.add([stored_content(stores, document, row) for document, row in rows])
                 done += len(batch)

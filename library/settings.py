@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import platformdirs
 import tomli_w
 
+from backbone.threads import cores
 from domain.errors import UsageError
 from domain.vocabulary import Vocabulary
 from ingest.limits import Limits
@@ -17,7 +18,15 @@ from ingest.limits import Limits
 FILE_NAME = "settings.toml"
 PREFIX = "RECTO_"
 SHARES = ("document_share", "blend", "min_probability", "fold", "relevance")
-COUNTS = ("candidates", "dpi", "max_pixels", "max_pages", "max_bytes", "workers", "batch_pages")
+LEAST = {
+    "candidates": 1,
+    "dpi": 1,
+    "max_pixels": 1,
+    "max_pages": 1,
+    "max_bytes": 1,
+    "workers": 0,
+    "batch_pages": 0,
+}
 Arm = Literal["visual", "lexical", "text"]
 ARMS: tuple[str, ...] = get_args(Arm)
 
@@ -60,8 +69,8 @@ class Settings:
         max_pages: a document with more pages is refused.
         max_bytes: a larger file is refused.
         page_timeout_s: seconds after which the reading of one page is given up.
-        workers: child processes that read PDFs.
-        batch_pages: pages embedded, stored and committed together.
+        workers: child processes that read PDFs, and as many of OCR; 0: one a core, from 2 to 16.
+        batch_pages: pages embedded, stored and committed together; 0: 8, and 64 where a GPU embeds them.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         stored: in which numbers new page vectors are kept, `int8` (a byte a dimension) or `float16` (twice the
@@ -103,8 +112,8 @@ class Settings:
     max_pages: int = 10_000
     max_bytes: int = 2_000_000_000
     page_timeout_s: float = 20.0
-    workers: int = 2
-    batch_pages: int = 8
+    workers: int = 0
+    batch_pages: int = 0
     device: str = "auto"
     dtype: str = "auto"
     stored: Literal["int8", "float16"] = "int8"
@@ -131,9 +140,9 @@ class Settings:
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
-        for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
     @classmethod
     def load(cls, directory: Path | None, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -158,6 +167,11 @@ class Settings:
         partial = directory / f"{FILE_NAME}.partial"
         partial.write_text(tomli_w.dumps(_plain(self)), encoding="utf-8")
         partial.replace(directory / FILE_NAME)
+
+    @property
+    def readers(self) -> int:
+        """Child processes that read PDFs, and programs of OCR that run at a time."""
+        return self.workers or min(16, max(2, cores()))
 
     @property
     def limits(self) -> Limits:

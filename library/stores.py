@@ -54,6 +54,11 @@ class Stores:
         """Originals, page pictures and words, named by their content."""
         return ImageStore.open(self.directory / "blobs")
 
+    @cached_property
+    def batch_pages(self) -> int:
+        """Pages that are embedded, stored and committed together."""
+        return self.settings.batch_pages or place(ModelSettings(device=self.settings.device)).pages
+
     def arms(self) -> Arms:
         """The arms of the settings, as they were last committed by any process."""
         stamp = self.catalog.stamp()

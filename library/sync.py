@@ -71,7 +71,7 @@ def _bring_up(stores: Stores, arm: Arm) -> list[str]:
 
 
 def _add(stores: Stores, arm: Arm, pages: list[PageId]) -> None:
-    for batch in batched(pages, stores.settings.batch_pages):
+    for batch in batched(pages, stores.batch_pages):
         arm.add(
             [
                 stored_content(stores, stores.catalog.document(document_of(page)), stores.catalog.page(page))

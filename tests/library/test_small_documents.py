@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import DocumentError
+from domain.errors import DocumentError, UsageError
 from ingest.render import Renderer
 from library.arms import PageContent, VisualArm
 from library.library import Library
+from library.models import Models
+from library.settings import Settings
+from library.stores import Stores
 from tests.library.conftest import SETTINGS
 from tests.pdfs import Sheet, write_pdf
 
@@ -85,3 +88,25 @@ def test_one_that_can_no_longer_be_read_fails_alone(
     states = {info.name: info.status for info in library.documents()}
     assert states == {"0.pdf": "ready", "1.pdf": "failed", "2.pdf": "ready", "3.pdf": "ready"}
     assert {hit.document for hit in library.search("red").hits} == {"0", "2", "3"}
+
+
+def test_how_many_pages_make_a_batch_follows_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Library.open(tmp_path / "library", replace(SETTINGS, batch_pages=0)) as library:
+        assert library._stores.batch_pages == 8
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    stores = Stores(tmp_path / "library", replace(SETTINGS, batch_pages=0), Models(SETTINGS))
+    assert stores.batch_pages == 64
+    stores.catalog.close()
+
+
+@pytest.mark.parametrize(("cores", "readers"), [(1, 2), (6, 6), (64, 16)])
+def test_as_many_processes_read_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, readers: int
+) -> None:
+    monkeypatch.setattr("library.settings.cores", lambda: cores)
+    assert Settings().readers == readers
+    assert Settings(workers=3).readers == 3
+    with pytest.raises(UsageError, match="workers must be at least 0, not -1"):
+        Settings(workers=-1)

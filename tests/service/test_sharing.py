@@ -63,7 +63,7 @@ class Gate:
 def test_a_search_is_answered_while_a_batch_of_pages_is_still_being_embedded(library: Library) -> None:
     gate = Gate(library.encoder)
     library._models._encoder = gate
-    many = library.settings.batch_pages * 3
+    many = library._stores.batch_pages * 3
     with TestClient(create(library), base_url="http://localhost") as client:
         file = ("colours.pdf", pdf(*[("blue", f"sea {n}") for n in range(many)]), "application/pdf")
         job = client.post("/v1/collections/demo/documents", files=[("files", file)]).json()["job_id"]
