@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from domain.fusion import minmax
+from domain.outline import Outline
 from domain.page import document_of
 from domain.run import Answer, Run, ranked
 from domain.stage import Stage
@@ -12,16 +13,18 @@ from domain.stage import Stage
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How long a document is, and how its pages are numbered in print.
+    """How long a document is, how its pages are numbered in print, and what parts it has.
 
     Attributes:
         pages: how many it has.
         before: how many pages stand before the one whose printed number is 1 (below 0: an excerpt that begins
             later); None where no numbers are printed, or none that count up with the pages.
+        outline: its parts, as it lists them itself.
     """
 
     pages: int
     before: int | None = None
+    outline: Outline = field(default_factory=Outline)
 
     def printed(self, number: int) -> int | None:
         """The number printed on a page, where it is known and is another than the page's own, from 1."""

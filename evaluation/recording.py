@@ -21,6 +21,7 @@ from domain.fingerprint import Fingerprint
 from domain.page import Hit, PageId, Query
 from domain.run import Answer, Run
 from domain.stage import Stage
+from domain.wording import Wording
 from evaluation.questions import Qrels
 from library.arms import Arm
 from library.build import Parts
@@ -45,7 +46,8 @@ class Asked:
         qrels: query id to page id to relevance.
         groups: what each question is about, so that no document is in two folds of a cross-validation.
         pages: pages that can be found.
-        extents: how many pages each document has and how they are numbered, by id.
+        extents: how many pages each document has, how they are numbered and what parts they list, by id.
+        meant: what is searched for in place of a question, by its id.
     """
 
     queries: tuple[Query, ...]
@@ -53,6 +55,7 @@ class Asked:
     groups: tuple[str, ...]
     pages: int
     extents: Mapping[str, Extent] = field(default_factory=dict)
+    meant: Mapping[str, Query] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def record(library: Library, asked: Asked, *, depth: int, tick: Tick = lambda _:
     """Ask every arm of the library every question, one at a time, so that the times are a person's.
 
     Args:
-        library: opened with `plain` settings, and without `named_pages`.
+        library: opened with `plain` settings, and without `named_pages` and `outlines`.
         asked: the questions.
         depth: pages an arm returns.
         tick: called with the arm's name after each question.
@@ -188,6 +191,7 @@ def joined(parts: Mapping[str, Recording]) -> Recording:
             tuple(groups),
             max(part.asked.pages for part in several),
             {doc: extent for part in several for doc, extent in part.asked.extents.items()},
+            {f"{name}:{q}": meant for name, part in parts.items() for q, meant in part.asked.meant.items()},
         ),
         arms={arm: tuple(chain.from_iterable(p.arms[arm] for p in several)) for arm in first.arms},
         arm_ms={arm: tuple(chain.from_iterable(p.arm_ms[arm] for p in several)) for arm in first.arms},
@@ -239,7 +243,8 @@ def replayed(recording: Recording, settings: Settings) -> Parts:
     """The parts of a pipeline with these settings that answers from the recording."""
     ids = recording.ids
     readings = recording.readings.get(settings.reranker)
-    texts = {query.id: query.text for query in recording.asked.queries}
+    meant = {query.id: recording.asked.meant.get(query.id, query) for query in recording.asked.queries}
+    texts = {id_: query.whole for id_, query in meant.items()}
     reranker = ReplayedReranker(readings, texts) if readings else None
     return Parts(
         settings=settings,
@@ -256,6 +261,7 @@ def replayed(recording: Recording, settings: Settings) -> Parts:
             doc: known for doc in documents if (known := recording.asked.extents.get(doc))
         },
         searchable=lambda pages: pages,
+        reword=lambda query: Wording(replace(meant[query.id], id=query.id)),
     )
 
 

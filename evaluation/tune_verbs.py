@@ -143,7 +143,7 @@ def _recorded(
     watch: Watch,
 ) -> Recording:
     deep = max(labels.read_depth, settings.candidates)
-    arms_alone = replace(plain(settings, deep), reranker=NO_RERANKER, named_pages=False)
+    arms_alone = replace(plain(settings, deep), reranker=NO_RERANKER, named_pages=False, outlines=False)
     with Library.open(directory, arms_alone) as library:
         asked = _asked(library, labels, files, watch)
         recording = record(library, asked, depth=deep, tick=watch.asking)
@@ -180,4 +180,5 @@ def _questions(benchmark: Benchmark, placed: Placed, library: Library, *, bound:
         groups.append(own or relevant.rpartition("/")[0])
     found = [corpus.documents[name] for name in placed.pages if name in corpus.documents]
     extents = {doc: library.document(doc).extent for doc in found}
-    return Asked(tuple(queries), qrels, tuple(groups), len(placed.ready), extents)
+    meant = {query.id: library.meant(query) for query in queries}
+    return Asked(tuple(queries), qrels, tuple(groups), len(placed.ready), extents, meant)

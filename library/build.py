@@ -27,6 +27,7 @@ from rerank.diversify import boost, cap_documents, fold, spread
 from rerank.reranker import Candidate, Reranker
 from rerank.skip import unless_clear
 from rerank.stage import rerank
+from retrieve.outlines import lift_parts
 
 Timings = dict[str, float]
 
@@ -103,6 +104,8 @@ def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = 
         raise UsageError(f"this library has no arm {', '.join(missing) or '(none named)'}; it has: {have}")
     arms = [timed(name, parts.arms[name].stage(settings.candidates), spent) for name in names]
     lifts = [lift_documents(settings.document_share, parts.extents_of)]
+    if settings.outlines:
+        lifts.append(lift_parts(parts.extents_of))
     if settings.named_pages:
         lifts.append(lift_named(parts.extents_of, parts.searchable))
     if len(arms) == 1:
@@ -148,7 +151,9 @@ def _readers(parts: Parts, depth: int, budget: Budget | None) -> Stage:
     if settings.final_reranker != "none" and (final := parts.final_reranker()):
         few = min(depth, settings.final_depth)
         stages.append(_reading(parts, final, depth=few, budget=budget, blend=0.0))
-    if stages and settings.named_pages:  # rerankers know nothing of page numbers
+    if stages and settings.outlines:  # rerankers know nothing of what other pages say
+        stages.append(lift_parts(parts.extents_of))
+    if stages and settings.named_pages:
         stages.append(lift_named(parts.extents_of))
     return then(*stages)
 

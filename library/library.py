@@ -125,8 +125,7 @@ class Library:
         """
         if not (self.directory / FILE_NAME).exists():
             self.settings.save(self.directory)
-        order = Order(collection, names, metadata)
-        return self.job(accept(self._stores, self._renderer, paths, order))
+        return self.job(accept(self._stores, self._renderer, paths, Order(collection, names, metadata)))
 
     def process(self, job_id: str) -> Iterator[Progress]:
         """Work a job off, one batch a step; stopped after any step, it goes on from there when called again.
@@ -206,8 +205,7 @@ class Library:
             return health.verify(self._stores)
         done = health.repair(self._stores)
         if done.job_id:
-            for _ in self.process(done.job_id):
-                pass
+            list(self.process(done.job_id))
         return done.report
 
     # Reading
@@ -232,6 +230,10 @@ class Library:
     def pipeline(self, options: SearchOptions) -> Stage:
         """The pipeline of these options: the one that is served and measured."""
         return self._searcher.pipeline(options)
+
+    def meant(self, query: Query) -> Query:
+        """What is searched for in place of a question."""
+        return self._searcher.wording(query).query
 
     def scope(self, options: SearchOptions) -> frozenset[str] | None:
         """The document ids that these options allow; None is all."""

@@ -10,7 +10,7 @@ from domain.page import PageId, page_id
 from ingest.layer import Layer
 from library.contents import page_words, picture
 from library.jobs import failure
-from library.numbering import extent
+from library.numbering import extent, unpacked_outline
 from library.results import CollectionInfo, DocumentInfo, DocumentStatus, PageInfo, Picture
 from library.sources import stem
 from library.stores import Stores
@@ -109,6 +109,7 @@ def _info(row: DocumentRow, states: Mapping[str, int]) -> DocumentInfo:
         metadata={key: str(value) for key, value in row.fields.items()},
         failure=failure(row.failure_code, row.failure_message),
         before_one=row.before_one,
+        outline=unpacked_outline(row.outline),
     )
 
 

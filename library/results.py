@@ -1,11 +1,12 @@
 """What the use cases of a library return."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from domain.documents import Extent
 from domain.errors import Failure
+from domain.outline import Outline
 from domain.page import Box, Mark, PageId
 
 DocumentStatus = Literal["queued", "processing", "ready", "partial", "failed"]
@@ -149,11 +150,12 @@ class DocumentInfo:
     metadata: Mapping[str, str]
     failure: Failure | None = None
     before_one: int | None = None
+    outline: Outline = field(default_factory=Outline)
 
     @property
     def extent(self) -> Extent:
-        """How long it is and how its pages are numbered in print."""
-        return Extent(self.pages, self.before_one)
+        """How long it is, how its pages are numbered in print, and what parts it has."""
+        return Extent(self.pages, self.before_one, self.outline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Settings:
         document_share: how much of what a document shows as a whole its pages gain, from 0 to 1; 0 judges each
             page by itself.
         named_pages: whether pages that a question names by their number ("on page 14") are lifted.
+        outlines: whether pages to which a document's own table of contents leads are lifted where the question says the
+            title, and that table itself lowered.
         tidy_questions: whether what a question says of the answer's form ("round to two decimals") is left out,
             a word that no page holds is also read as the one spelled most like it, and what pages say in place of
             the question's words is searched for too ("net income" for "ROA").
@@ -94,6 +96,7 @@ class Settings:
     fusion: Literal["ranks", "scores"] = "scores"
     document_share: float = 0.5
     named_pages: bool = True
+    outlines: bool = True
     tidy_questions: bool = True
     vocabulary: Vocabulary = field(default_factory=dict)
     candidates: int = 100

@@ -23,6 +23,7 @@ class DocumentRow(Base):
     """A file. `state` is queued, ready, failed or deleting; `replaces` is removed once this one is ready.
 
     `before_one`: how many pages stand before the one on which 1 is printed; None where nobody knows.
+    `outline`: its own table of contents; None where that was never looked for.
     """
 
     __tablename__ = "documents"
@@ -45,6 +46,7 @@ class DocumentRow(Base):
     failure_message: Mapped[str | None]
     fields: Mapped[dict[str, Any]]
     before_one: Mapped[int | None]
+    outline: Mapped[dict[str, Any] | None]
 
 
 class PageRow(Base):
