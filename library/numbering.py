@@ -1,7 +1,8 @@
 """How documents' pages are numbered and what parts they list: as the catalogue keeps it, as searches ask for it."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,10 +52,11 @@ def read_numbers(stores: Stores, document_id: str) -> None:
 
 def extents(catalog: Catalog, documents: Collection[str]) -> dict[str, Extent]:
     """How long each of these documents is, how it is numbered and what parts it has; unknown ones are left out."""
-    wanted = sa.select(DocumentRow.id, DocumentRow.pages, DocumentRow.before_one, DocumentRow.outline)
+    outline_text = sa.type_coerce(DocumentRow.outline, sa.String)
+    wanted = sa.select(DocumentRow.id, DocumentRow.pages, DocumentRow.before_one, outline_text)
     with catalog.begin() as session:
         return {
-            doc: Extent(pages, before, unpacked_outline(kept))
+            doc: Extent(pages, before, _read_before(kept or ""))
             for some in batched(documents, ASKED_AT_ONCE)
             for doc, pages, before, kept in session.execute(wanted.where(DocumentRow.id.in_(some)))
         }
@@ -63,6 +65,12 @@ def extents(catalog: Catalog, documents: Collection[str]) -> dict[str, Extent]:
 def extent(row: DocumentRow) -> Extent:
     """How long a document is and how it is numbered; its parts are left out."""
     return Extent(row.pages, row.before_one)
+
+
+@lru_cache(maxsize=1024)
+def _read_before(kept: str) -> Outline:
+    """The outline of a document that searches have met before is not taken apart again."""
+    return unpacked_outline(json.loads(kept) if kept else None)
 
 
 def unpacked_outline(kept: dict[str, Any] | None) -> Outline:

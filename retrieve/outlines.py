@@ -79,9 +79,11 @@ def _lifted(answer: Answer, extents_of: ExtentsOf) -> Answer:
 def _gains(extents: Mapping[str, Extent], said: Sequence[frozenset[str]]) -> dict[PageId, float]:
     """How much of its title is said, by the page on which a part begins."""
     gains: dict[PageId, float] = {}
+    anything = frozenset[str]().union(*said)
     for doc, extent in extents.items():
-        for number, title in extent.outline.parts:
-            if (covered := _covered(_title(title), said)) >= LEAST:
+        for number, text in extent.outline.parts:
+            title = _title(text)
+            if not title.isdisjoint(anything) and (covered := _covered(title, said)) >= LEAST:
                 page = page_id(doc, number)
                 gains[page] = max(covered, gains.get(page, 0.0))
     return gains
@@ -93,8 +95,6 @@ def _lists(extents: Mapping[str, Extent]) -> set[PageId]:
 
 def _covered(title: frozenset[str], said: Sequence[frozenset[str]]) -> float:
     """The share of a title that the question says, of two words and more, or that is said in its place and no more."""
-    if not title:
-        return 0.0
     asked, *others = said
     shares = [len(title & asked) / len(title)] if len(title) > 1 else []
     shares += [len(title & other) / max(len(title), len(other)) for other in others]

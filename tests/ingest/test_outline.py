@@ -78,4 +78,6 @@ def test_a_list_that_leads_nowhere_is_none_and_a_line_that_does_is_left_out() ->
     assert not read(["nothing of note"] * 30, 2, LINES, 0)
     texts = book(0)
     texts[PARTS["Care of ropes"] - 1] = "torn out"
-    assert [title for _, title in read(texts, 2, LINES, 0).parts] == [t for t in PARTS if t != "Care of ropes"]
+    assert [title for _, title in read(texts, 2, LINES, 0).parts] == [
+        t for t in PARTS if t != "Care of ropes"
+    ]

@@ -17,7 +17,9 @@ FILING = Outline(
 )
 EXTENTS = {"a": Extent(8, 0, FILING), "b": Extent(8, 0, FILING), "c": Extent(8)}
 PAGES = tuple(f"{doc}/{number:04d}" for doc in EXTENTS for number in range(1, 9))
-QUESTIONS = st.sampled_from(["what are the risk factors?", "notes", "which chapters are listed?", "how much?"])
+QUESTIONS = st.sampled_from(
+    ["what are the risk factors?", "notes", "which chapters are listed?", "how much?"]
+)
 
 
 def extents_of(documents: Collection[str]) -> dict[str, Extent]:
