@@ -108,7 +108,7 @@ def outline(listings: Mapping[int, Listing], body: Body) -> Outline:
 
 
 def pages_before_one(listings: Mapping[int, Listing], found: Outline) -> int | None:
-    """How many pages stand before the one on which 1 is printed, by the document's first list; None if it says little."""
+    """How many pages stand before the one on which 1 is printed, by its first list; None if it says little."""
     if not found.listed_on or found.listed_on[0] > FRONT:
         return None
     numbers = dict(listings[found.listed_on[0]])
