@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ TOP = 40
 """The first words of a page, among which the title of a part that begins there is likelier to stand."""
 
 MOST_PARTS = 400
+
+FRONT = 12
+"""Pages from the first among which the list of the whole document stands, and not that of an appendix."""
+
+SURE = 8
+"""Parts, at least, by which printed numbers are known that cannot be read off the pages themselves."""
 
 Listing = Sequence[tuple[str, int]]
 """Titles and the numbers behind them, from the top."""
@@ -98,6 +105,16 @@ def outline(listings: Mapping[int, Listing], body: Body) -> Outline:
             listed.append(at)
             parts += known.parts
     return Outline(tuple(listed), tuple(sorted(set(parts))[:MOST_PARTS]))
+
+
+def pages_before_one(listings: Mapping[int, Listing], found: Outline) -> int | None:
+    """How many pages stand before the one on which 1 is printed, by its first list; None if it says little."""
+    if not found.listed_on or found.listed_on[0] > FRONT:
+        return None
+    numbers = dict(listings[found.listed_on[0]])
+    shifts = Counter(page - numbers[title] for page, title in found.parts if title in numbers)
+    (shift, parts), *_ = shifts.most_common(1)
+    return shift if parts >= SURE else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from domain.outline import Outline
 from domain.page import Box, Word
 from domain.words import split
-from ingest.outline import Body, listing, outline
+from ingest.outline import SURE, Body, listing, outline, pages_before_one
 
 PARTS = {
     "Safety first": 3, "Putting up the tent": 5, "Care of ropes": 9, "Repairs at sea": 14, "Spare poles": 20,
@@ -81,3 +81,17 @@ def test_a_list_that_leads_nowhere_is_none_and_a_line_that_does_is_left_out() ->
     assert [title for _, title in read(texts, 2, LINES, 0).parts] == [
         t for t in PARTS if t != "Care of ropes"
     ]
+
+
+@pytest.mark.parametrize(("at", "parts", "before"), [(2, SURE, 4), (2, SURE - 1, None), (20, SURE, None)])
+def test_a_list_of_many_parts_at_the_front_says_how_pages_are_numbered(
+    at: int, parts: int, before: int | None
+) -> None:
+    titles = {f"part{'abcdefgh'[number]} of the whole": 2 * number + 1 for number in range(parts)}
+    texts = ["nothing of note"] * 30
+    for title, number in titles.items():
+        texts[number + 4 - 1] = title
+    listings = {at: listing(page(*(f"{title} {number}" for title, number in titles.items())), 30)}
+    found = outline(listings, Body(30, None, lambda number: split(texts[number - 1])))
+    assert len(found.parts) == parts
+    assert pages_before_one(listings, found) == before
