@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from domain.documents import Extent, ExtentsOf
 from domain.fusion import minmax
-from domain.page import Hit, Mark, PageId, document_of, page_id
-from domain.run import Answer, Run, ranked
+from domain.page import Hit, PageId, document_of, page_id
+from domain.run import Answer, Run, marked_once, ranked
 from domain.stage import Stage
 
 Searchable = Callable[[Collection[PageId]], Collection[PageId]]
@@ -145,7 +145,7 @@ def _lifted(answer: Answer, extents_of: ExtentsOf, searchable: Searchable | None
         entering = searchable([page for page in sure if page not in found])
         found |= {page: Hit(page, least[document_of(page)]) for page in entering}
     hits = ranked(replace(hit, score=hit.score + GAIN * sure.get(page, 0.0)) for page, hit in found.items())
-    return replace(answer, hits=tuple(_marked(hits, sure)))
+    return replace(answer, hits=marked_once(hits, STAGE, sure))
 
 
 def _sure(named: NamedPages, extents: Mapping[str, Extent]) -> dict[PageId, float]:
@@ -154,13 +154,6 @@ def _sure(named: NamedPages, extents: Mapping[str, Extent]) -> dict[PageId, floa
         for doc, extent in extents.items()
         for number, sure in named.of(extent).items()
     }
-
-
-def _marked(hits: Iterable[Hit], sure: Mapping[PageId, float]) -> Iterable[Hit]:
-    """Named pages say so in their trace, once."""
-    for rank, hit in enumerate(hits, start=1):
-        new = hit.page in sure and all(mark.stage != STAGE for mark in hit.trace)
-        yield replace(hit, trace=(*hit.trace, Mark(STAGE, rank, sure[hit.page]))) if new else hit
 
 
 def _range(low: int, high: int) -> range:

@@ -1,7 +1,7 @@
 """Rankings: one order for everything, and the run that travels through the stages."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from domain.page import Hit, Mark, PageId, Query
@@ -68,5 +68,17 @@ def marked(hits: tuple[Hit, ...], stage: str) -> tuple[Hit, ...]:
     """Write each hit's rank and score into its trace under the stage's name."""
     return tuple(
         replace(hit, trace=(*hit.trace, Mark(stage, rank, hit.score)))
+        for rank, hit in enumerate(hits, start=1)
+    )
+
+
+def marked_once(hits: tuple[Hit, ...], stage: str, scores: Mapping[PageId, float]) -> tuple[Hit, ...]:
+    """Write ranks and these scores under the stage's name into the traces of their pages that lack its mark."""
+
+    def due(hit: Hit) -> bool:
+        return hit.page in scores and all(mark.stage != stage for mark in hit.trace)
+
+    return tuple(
+        replace(hit, trace=(*hit.trace, Mark(stage, rank, scores[hit.page]))) if due(hit) else hit
         for rank, hit in enumerate(hits, start=1)
     )

@@ -96,18 +96,18 @@ def outline(listings: Mapping[int, Listing], body: Body) -> Outline:
     """
     listed, parts = [], list[tuple[int, str]]()
     for at, lines in listings.items():
-        near = {*range(-2, min(at, 8)), *range(max(at - 2, 0), at + 6)}
-        ways = [_Way.of(lines, shift, body, listings.keys()) for shift in (body.before or 0, *sorted(near))]
-        known = ways[0]
+        known = _Way.of(lines, body.before or 0, body, listings.keys())
         if body.before is None or 2 * len(known.parts) < len(lines):
-            known = max(ways, key=lambda way: len(way.parts) + way.at_the_top)
+            near = sorted({*range(-2, min(at, 8)), *range(max(at - 2, 0), at + 6)})
+            others = (_Way.of(lines, shift, body, listings.keys()) for shift in near)
+            known = max((known, *others), key=lambda way: len(way.parts) + way.at_the_top)
         if len(known.parts) >= LEAST_PARTS:
             listed.append(at)
             parts += known.parts
     return Outline(tuple(listed), tuple(sorted(set(parts))[:MOST_PARTS]))
 
 
-def pages_before_one(listings: Mapping[int, Listing], found: Outline) -> int | None:
+def before_one_by_list(listings: Mapping[int, Listing], found: Outline) -> int | None:
     """How many pages stand before the one on which 1 is printed, by its first list; None if it says little."""
     if not found.listed_on or found.listed_on[0] > FRONT:
         return None

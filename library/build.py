@@ -104,10 +104,7 @@ def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = 
         raise UsageError(f"this library has no arm {', '.join(missing) or '(none named)'}; it has: {have}")
     arms = [timed(name, parts.arms[name].stage(settings.candidates), spent) for name in names]
     lifts = [lift_documents(settings.document_share, parts.extents_of)]
-    if settings.outlines:
-        lifts.append(lift_parts(parts.extents_of))
-    if settings.named_pages:
-        lifts.append(lift_named(parts.extents_of, parts.searchable))
+    lifts += _lifts(parts, parts.searchable)
     if len(arms) == 1:
         return then(arms[0], *lifts)
     weights = [settings.arm_weights.get(name, 1.0) for name in names]
@@ -151,11 +148,15 @@ def _readers(parts: Parts, depth: int, budget: Budget | None) -> Stage:
     if settings.final_reranker != "none" and (final := parts.final_reranker()):
         few = min(depth, settings.final_depth)
         stages.append(_reading(parts, final, depth=few, budget=budget, blend=0.0))
-    if stages and settings.outlines:  # rerankers know nothing of what other pages say
-        stages.append(lift_parts(parts.extents_of))
-    if stages and settings.named_pages:
-        stages.append(lift_named(parts.extents_of))
+    if stages:  # rerankers know nothing of page numbers and of what other pages say
+        stages += _lifts(parts)
     return then(*stages)
+
+
+def _lifts(parts: Parts, searchable: Searchable | None = None) -> list[Stage]:
+    """Lift the pages that documents' own lists or the question's numbers lead to; `searchable` ones enter, if named."""
+    stages = [lift_parts(parts.extents_of)] if parts.settings.outlines else []
+    return [*stages, lift_named(parts.extents_of, searchable)] if parts.settings.named_pages else stages
 
 
 def _budget(parts: Parts, options: SearchOptions, deadline: Deadline | None) -> Budget | None:

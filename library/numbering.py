@@ -12,8 +12,7 @@ from domain.documents import Extent
 from domain.outline import Outline
 from domain.page import PageId, Word, document_of, number_of, page_id
 from ingest.numbering import pages_before_one
-from ingest.outline import Body, Listing, listing, outline
-from ingest.outline import pages_before_one as counted_from_lists
+from ingest.outline import Body, Listing, before_one_by_list, listing, outline
 from library.batches import batched
 from library.catalog import ASKED_AT_ONCE, Catalog
 from library.contents import page_text, page_words
@@ -46,7 +45,7 @@ def read_numbers(stores: Stores, document_id: str) -> None:
     before = pages_before_one(read())
     found = outline(listings, Body(pages, before, words_of))
     if before is None:
-        before = counted_from_lists(listings, found)
+        before = before_one_by_list(listings, found)
     kept = {"listed_on": found.listed_on, "parts": found.parts}
     changed = sa.update(DocumentRow).where(DocumentRow.id == document_id)
     with stores.catalog.begin() as session:

@@ -38,6 +38,7 @@ PROBES = 48
 NARROW = 512
 """Dimensions up to which product codes are trained in seconds."""
 BATCH = 256
+
 Read = Callable[[int], Floats]
 """From a position in a list of pages to the page's (n, dim) vectors."""
 

@@ -1,14 +1,14 @@
 """Pages on which a part begins that the question names: documents' own tables of contents lead there."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 from domain.documents import Extent, ExtentsOf
 from domain.fusion import minmax
-from domain.page import Hit, Mark, PageId, document_of, page_id
-from domain.run import Answer, Run, ranked
+from domain.page import PageId, document_of, page_id
+from domain.run import Answer, Run, marked_once, ranked
 from domain.stage import Stage
 from domain.words import split
 from retrieve.words import content
@@ -73,7 +73,7 @@ def _lifted(answer: Answer, extents_of: ExtentsOf) -> Answer:
         replace(hit, score=score + gained.get(hit.page, 0.0) - LOSS * (hit.page in lists))
         for hit, score in scored
     )
-    return replace(answer, hits=tuple(_marked(hits, gains)))
+    return replace(answer, hits=marked_once(hits, STAGE, gains))
 
 
 def _gains(extents: Mapping[str, Extent], said: Sequence[frozenset[str]]) -> dict[PageId, float]:
@@ -109,10 +109,3 @@ def _title(text: str) -> frozenset[str]:
 def _terms(text: str) -> frozenset[str]:
     """The words that tell, without their plural."""
     return frozenset(_PLURAL.sub("", word) for word in content(split(text)) if not word[0].isdigit())
-
-
-def _marked(hits: Iterable[Hit], gains: Mapping[PageId, float]) -> Iterable[Hit]:
-    """Pages that gain say so in their trace, once."""
-    for rank, hit in enumerate(hits, start=1):
-        new = hit.page in gains and all(mark.stage != STAGE for mark in hit.trace)
-        yield replace(hit, trace=(*hit.trace, Mark(STAGE, rank, gains[hit.page]))) if new else hit

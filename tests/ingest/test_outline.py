@@ -7,7 +7,7 @@ import pytest
 from domain.outline import Outline
 from domain.page import Box, Word
 from domain.words import split
-from ingest.outline import SURE, Body, listing, outline, pages_before_one
+from ingest.outline import SURE, Body, before_one_by_list, listing, outline
 
 PARTS = {
     "Safety first": 3, "Putting up the tent": 5, "Care of ropes": 9, "Repairs at sea": 14, "Spare poles": 20,
@@ -94,4 +94,4 @@ def test_a_list_of_many_parts_at_the_front_says_how_pages_are_numbered(
     listings = {at: listing(page(*(f"{title} {number}" for title, number in titles.items())), 30)}
     found = outline(listings, Body(30, None, lambda number: split(texts[number - 1])))
     assert len(found.parts) == parts
-    assert pages_before_one(listings, found) == before
+    assert before_one_by_list(listings, found) == before
