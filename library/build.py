@@ -15,7 +15,7 @@ from domain.fingerprint import Fingerprint
 from domain.fusion import fuse_scores
 from domain.named_pages import Searchable, lift_named
 from domain.page import PageId
-from domain.run import Run
+from domain.run import Run, marked
 from domain.stage import Stage, cut, fuse, then
 from domain.wording import Reword, Wording, reworded
 from library.arms import Arm
@@ -30,6 +30,9 @@ from rerank.stage import rerank
 from retrieve.outlines import lift_parts
 
 Timings = dict[str, float]
+
+FIRST = "first"
+"""The stage's name in the trace of a page that the first stage found, where rerankers follow."""
 
 NAMING = Fingerprint("naming of found pages")
 """Under this name the cost model learns what a hit costs after the pipeline: its names and its snippet."""
@@ -86,7 +89,7 @@ def pipeline(
     spent = timings if timings is not None else {}
     begun = time.perf_counter() if started is None else started
     deadline = Deadline(begun, options.budget_ms) if options.budget_ms else None
-    stages = [timed("first", first_stage(parts, options, spent), spent)]
+    stages = [timed(FIRST, first_stage(parts, options, spent), spent)]
     if second := _second_stage(parts, options, deadline):
         stages.append(timed("rerank", second, spent))
     stages.append(timed("third", then(*_third_stages(parts)), spent))
@@ -110,6 +113,11 @@ def first_stage(parts: Parts, options: SearchOptions, timings: Timings | None = 
     weights = [settings.arm_weights.get(name, 1.0) for name in names]
     join = fuse if settings.fusion == "ranks" else fuse_scores
     return then(join(*arms, weights=weights), *lifts, cut(max(settings.candidates, options.k)))
+
+
+def _noted(run: Run) -> Run:
+    """Write into every trace where the page stands before it is reordered: no arm's rank says that."""
+    return Run(tuple(replace(answer, hits=marked(answer.hits, FIRST)) for answer in run.answers))
 
 
 def timed(name: str, stage: Stage, timings: Timings) -> Stage:
@@ -149,7 +157,7 @@ def _readers(parts: Parts, depth: int, budget: Budget | None) -> Stage:
         few = min(depth, settings.final_depth)
         stages.append(_reading(parts, final, depth=few, budget=budget, blend=0.0))
     if stages:  # rerankers know nothing of page numbers and of what other pages say
-        stages += _lifts(parts)
+        stages = [_noted, *stages, *_lifts(parts)]
     return then(*stages)
 
 

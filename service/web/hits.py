@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from domain.errors import NotFoundError, UsageError
 from domain.page import PageId
+from library.build import FIRST
 from library.results import EvidenceCell, FoundPage, PageInfo, SearchResult
 from service.access import View
 from service.web.render import query
@@ -58,7 +59,7 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit as it is shown; `moved`: how many ranks the last stage lifted it, None without reranking.
+    """A hit as it is shown; `moved`: how many ranks it rose since the first stage, None without reranking.
 
     `cells` are the places to light up, none where nobody asked for them.
     """
@@ -105,7 +106,7 @@ def _hits(view: View, result: SearchResult, asked: Asked) -> Iterable[ShownHit]:
             continue
         link = asked.link(f"/pages/{hit.page_id}", why=True)
         cells = _cells(view, hit.page_id, asked.q.strip()) if asked.light else ()
-        yield ShownHit(hit, rank, page, _moved(hit, rank, reranked=result.reranked), link, cells)
+        yield ShownHit(hit, rank, page, _moved(hit, rank), link, cells)
 
 
 def _cells(view: View, page: PageId, text: str) -> tuple[EvidenceCell, ...]:
@@ -115,10 +116,8 @@ def _cells(view: View, page: PageId, text: str) -> tuple[EvidenceCell, ...]:
         return ()
 
 
-def _moved(hit: FoundPage, rank: int, *, reranked: int) -> int | None:
-    if not reranked or len(hit.stages) < 2:
-        return None
-    return hit.stages[-2].rank - rank
+def _moved(hit: FoundPage, rank: int) -> int | None:
+    return next((mark.rank - rank for mark in hit.stages if mark.stage == FIRST), None)
 
 
 def _by_document(hits: tuple[ShownHit, ...]) -> Iterable[Group]:

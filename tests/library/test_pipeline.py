@@ -77,8 +77,16 @@ def test_a_final_reranker_reads_the_top_few_of_what_the_first_one_left() -> None
     answer = ask(parts(settings, final_reranker=lambda: final))
     assert final.read == PAGES[::-1][:2]
     assert order(answer) == [PAGES[4], PAGES[5], *PAGES[3::-1]]
-    assert [mark.stage for mark in answer.hits[0].trace] == ["visual", "rerank", "rerank 2"]
-    assert [mark.stage for mark in answer.hits[2].trace] == ["visual", "rerank"]
+    assert [mark.stage for mark in answer.hits[0].trace] == ["visual", "first", "rerank", "rerank 2"]
+    assert [mark.stage for mark in answer.hits[2].trace] == ["visual", "first", "rerank"]
+
+
+def test_a_reranked_page_tells_where_the_first_stage_had_it() -> None:
+    answer = ask(parts())
+    before = {hit.page: mark.rank for hit in answer.hits for mark in hit.trace if mark.stage == "first"}
+    assert before == {page: rank for rank, page in enumerate(order(ask(parts(), rerank="off")), start=1)}
+    assert [before[page] for page in order(answer)] == [6, 5, 4, 3, 2, 1]
+    assert all(mark.stage != "first" for hit in ask(parts(), rerank="off").hits for mark in hit.trace)
 
 
 def test_a_calibration_counts_for_its_own_reranker_among_two() -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -29,6 +30,17 @@ def test_hits_carry_every_stage_s_rank_and_score_and_the_milliseconds(stocked: T
     assert len(stages) >= 2
     assert result["timings_ms"]["total"] > 0
     assert [hit["page"] for hit in result["hits"]] == [4, 3, 2, 1]
+
+
+def test_the_web_page_tells_how_far_a_page_rose_since_the_first_stage(stocked: TestClient) -> None:
+    first = ask(stocked, query="blue", collection="demo", rerank="off")["hits"]
+    before = [hit["page"] for hit in first]
+    final = ask(stocked, query="blue", collection="demo", rerank=4)["hits"]
+    rose = [before.index(hit["page"]) - rank for rank, hit in enumerate(final)]
+    shown = stocked.get("/search?q=blue&collection=demo&rerank=4").text
+    arrows = re.findall(r'class="moved (up|down)".*?by</span> (\d+)</span>', shown)
+    assert [int(by) if way == "up" else -int(by) for way, by in arrows] == [by for by in rose if by]
+    assert any(rose)
 
 
 def test_reranking_can_be_switched_off(stocked: TestClient) -> None:
