@@ -13,18 +13,20 @@ from domain.stage import Stage
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How long a document is, how its pages are numbered in print, and what parts it has.
+    """How long a document is, how its pages are numbered in print, what parts it has and what it is called.
 
     Attributes:
         pages: how many it has.
         before: how many pages stand before the one whose printed number is 1 (below 0: an excerpt that begins
             later); None where no numbers are printed, or none that count up with the pages.
         outline: its parts, as it lists them itself.
+        name: what it is called.
     """
 
     pages: int
     before: int | None = None
     outline: Outline = field(default_factory=Outline)
+    name: str = ""
 
     def printed(self, number: int) -> int | None:
         """The number printed on a page, where it is known and is another than the page's own, from 1."""

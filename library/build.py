@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.documents import ExtentsOf, lift_documents
+from domain.editions import prefer_editions
 from domain.errors import EngineError, UsageError
 from domain.fingerprint import Fingerprint
 from domain.fusion import fuse_scores
@@ -162,8 +163,9 @@ def _readers(parts: Parts, depth: int, budget: Budget | None) -> Stage:
 
 
 def _lifts(parts: Parts, searchable: Searchable | None = None) -> list[Stage]:
-    """Lift the pages that documents' own lists or the question's numbers lead to; `searchable` ones enter, if named."""
-    stages = [lift_parts(parts.extents_of)] if parts.settings.outlines else []
+    """Lift the pages that documents' own lists or the question's years and numbers lead to; named ones may enter."""
+    stages = [prefer_editions(parts.extents_of)] if parts.settings.editions else []
+    stages += [lift_parts(parts.extents_of)] if parts.settings.outlines else []
     return [*stages, lift_named(parts.extents_of, searchable)] if parts.settings.named_pages else stages
 
 

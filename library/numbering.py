@@ -53,14 +53,16 @@ def read_numbers(stores: Stores, document_id: str) -> None:
 
 
 def extents(catalog: Catalog, documents: Collection[str]) -> dict[str, Extent]:
-    """How long each of these documents is, how it is numbered and what parts it has; unknown ones are left out."""
+    """How long each of these documents is, how it is numbered, its parts and its name; unknown ones are left out."""
     outline_text = sa.type_coerce(DocumentRow.outline, sa.String)
-    wanted = sa.select(DocumentRow.id, DocumentRow.pages, DocumentRow.before_one, outline_text)
+    wanted = sa.select(
+        DocumentRow.id, DocumentRow.pages, DocumentRow.before_one, outline_text, DocumentRow.name
+    )
     with catalog.begin() as session:
         return {
-            doc: Extent(pages, before, _read_before(kept or ""))
+            doc: Extent(pages, before, _read_before(kept or ""), name)
             for some in batched(documents, ASKED_AT_ONCE)
-            for doc, pages, before, kept in session.execute(wanted.where(DocumentRow.id.in_(some)))
+            for doc, pages, before, kept, name in session.execute(wanted.where(DocumentRow.id.in_(some)))
         }
 
 

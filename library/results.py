@@ -155,7 +155,7 @@ class DocumentInfo:
     @property
     def extent(self) -> Extent:
         """How long it is, how its pages are numbered in print, and what parts it has."""
-        return Extent(self.pages, self.before_one, self.outline)
+        return Extent(self.pages, self.before_one, self.outline, self.name)
 
 
 @dataclass(frozen=True, slots=True)
