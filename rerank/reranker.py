@@ -35,6 +35,7 @@ class Candidate:
         text: the page's text layer, empty where it has none.
         features: the built-in encoder's vectors of the page, None where another encoder made the index.
         title: what its document is called; gives an empty text where nobody knows.
+        opening: the text of its document's first page; empty for that page itself.
     """
 
     page: PageId
@@ -42,6 +43,7 @@ class Candidate:
     text: Callable[[], str]
     features: Callable[[], PageFeatures | None]
     title: Callable[[], str] = str
+    opening: Callable[[], str] = str
 
 
 class Reranker(Protocol):

@@ -18,6 +18,7 @@ from rerank.builtin.pieces import read_pieces
 from rerank.builtin.spelling import EncoderWords, Speller, read_words
 from retrieve.text_tower import load_network as load_text_network
 from training.reranker_mining import Mined, mine
+from training.reranker_naming import named, with_openings
 from training.reranker_pages import (
     Asked,
     WordPage,
@@ -135,14 +136,14 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
     for path in paths:
         real += read_pages([path]) if len(real) < recipe.pages else []
     real = [replace(page, title=page.document) for page in real]
-    pages = [*real[: recipe.pages], *composed]
+    pages = with_openings([*real[: recipe.pages], *composed], untitled=recipe.untitled)
     asked = asked_of(pairs(recipe.text), where, pages)
     shift = len(real[: recipe.pages])
     asked += asked_of_rows(pages[:shift], a_page=3, seed=recipe.seed)
     asked += asked_of_lines(pages[:shift], seed=recipe.seed)
     if len(asked) < 10:
         raise UsageError(f"{recipe.text} and {recipe.pdfs} give only {len(asked)} questions to train on")
-    return pages, asked
+    return pages, named(asked, pages, share=recipe.named, seed=recipe.seed)
 
 
 def _titles(found: Sequence[Context], where: Mapping[str, tuple[Path, int]]) -> dict[Path, str]:

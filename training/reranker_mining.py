@@ -101,11 +101,14 @@ def _indexed(
             Engine.open(work / "text", fingerprint=tower.fingerprint, dim=tower.dim, writable=True)
         ) as engine,
     ):
-        index.add([LexicalPage(i, page.title, "", page.text) for i, page in zip(ids, pages, strict=True)])
+        called = [page.title or page.document for page in pages]
+        index.add([LexicalPage(i, c, "", page.text) for i, c, page in zip(ids, called, pages, strict=True)])
         index.commit()
         for start in range(0, len(pages), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            texts = [PageText(title=page.title, text=page.text) for page in pages[some]]
+            texts = [
+                PageText(title=c, text=page.text) for c, page in zip(called[some], pages[some], strict=True)
+            ]
             engine.add(ids[some], tower.passages(texts))
             if start % (AT_ONCE * 20) == 0:
                 tell(f"read {start}/{len(pages)} pages by meaning")

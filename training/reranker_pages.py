@@ -2,8 +2,9 @@
 
 import html
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -18,7 +19,12 @@ from training.texts import Context, Pair
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordPage:
-    """A page's words in the order of its text layer, where each stands in fractions of the page, title and text."""
+    """A page's words in the order of its text layer, where each stands in fractions of the page, and its text.
+
+    Attributes:
+        title: its document's; empty where it has none.
+        opening: the first words of its document's first page; none on that page itself.
+    """
 
     path: Path
     number: int
@@ -26,6 +32,7 @@ class WordPage:
     boxes: NDArray[np.float32]
     title: str = ""
     text: str = ""
+    opening: tuple[str, ...] = ()
 
     @property
     def document(self) -> str:
@@ -41,6 +48,9 @@ class Asked:
     pages: tuple[int, ...]
 
 
+ENOUGH = 5
+"""Contexts of one title that make a document."""
+
 WIDTH, HEIGHT, MARGIN = 595.0, 842.0, 40.0
 
 
@@ -48,6 +58,8 @@ def compose(
     contexts: Sequence[Context], directory: Path, *, seed: int, pages_a_document: int
 ) -> dict[str, tuple[Path, int]]:
     """Set contexts on pages, neighbours by title together, and say on which page each stands.
+
+    Contexts that share a title with some others are a document of their own, which names it only where it begins.
 
     Args:
         contexts: what is set; one that does not fit on a page is left out.
@@ -61,20 +73,35 @@ def compose(
     directory.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed)
     where: dict[str, tuple[Path, int]] = {}
-    waiting = sorted(contexts, key=lambda context: (context.id.split("-")[0], context.title, context.id))
-    waiting.reverse()
     number = 0
-    while waiting:
-        path = directory / f"composed_{number:04d}.pdf"
-        with pymupdf.open() as document:
+    for own, waiting in _shelves(contexts):
+        while waiting:
+            path = directory / f"composed_{number:04d}.pdf"
             style = _style(chance)
-            for place in range(pages_a_document):
-                if waiting:
-                    for done in _fill(document, waiting, style, chance):
-                        where[done] = (path, place)
-            document.save(path, garbage=3, deflate=True)
-        number += 1
+            with pymupdf.open() as document:
+                for place in range(pages_a_document):
+                    if own:
+                        style = replace(style, heading=float(place == 0), most=1 if place == 0 else 3)
+                    if waiting:
+                        for done in _fill(document, waiting, style, chance):
+                            where[done] = (path, place)
+                document.save(path, garbage=3, deflate=True)
+            number += 1
     return where
+
+
+def _shelves(contexts: Sequence[Context]) -> list[tuple[bool, list[Context]]]:
+    """What becomes documents, last first: contexts of one title, of which there are enough, then all others."""
+
+    def shelf(context: Context) -> tuple[str, str]:
+        return context.id.split("-")[0], context.title
+
+    ordered = sorted(contexts, key=lambda context: (*shelf(context), context.id))
+    often = Counter(map(shelf, ordered))
+    alone = {name for name, times in often.items() if times >= ENOUGH and name[1]}
+    own = [list(group) for name, group in groupby(ordered, key=shelf) if name in alone]
+    mixed = [context for context in ordered if shelf(context) not in alone]
+    return [(one, group[::-1]) for one, group in [*((True, group) for group in own), (False, mixed)]]
 
 
 def read_pages(paths: Sequence[Path]) -> list[WordPage]:
@@ -168,6 +195,7 @@ class _Style:
     size_pt: float
     columns: int
     heading: float
+    most: int = 6
 
 
 def _style(chance: random.Random) -> _Style:
@@ -182,13 +210,13 @@ def _style(chance: random.Random) -> _Style:
 def _fill(
     document: pymupdf.Document, waiting: list[Context], style: _Style, chance: random.Random
 ) -> list[str]:
-    """Set as many contexts as fit on a new page, at most six; gives their ids."""
+    """Set as many contexts as fit on a new page and as the style allows; gives their ids."""
     page = document.new_page(width=WIDTH, height=HEIGHT)
     done: list[str] = []
     wide = (WIDTH - MARGIN * (1 + style.columns)) / style.columns
     for column in range(style.columns):
         x, y = MARGIN + column * (wide + MARGIN), MARGIN
-        while waiting and len(done) < 6 and y < HEIGHT - 2 * MARGIN:
+        while waiting and len(done) < style.most and y < HEIGHT - 2 * MARGIN:
             spare, _ = page.insert_htmlbox(
                 pymupdf.Rect(x, y, x + wide, HEIGHT - MARGIN),
                 _markup(waiting[-1], style, chance),

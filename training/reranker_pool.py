@@ -8,15 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain import words
-from rerank.builtin.pairs import Reader, Reading, Wording, line_order
+from rerank.builtin.pairs import ELSEWHERE, Reader, Reading, Wording, joined, line_order, telling
 from rerank.builtin.pieces import Ids, Pieces
 from rerank.builtin.spelling import Speller
 from training.reranker_mining import Mined
+from training.reranker_naming import first_pages
 from training.reranker_pages import Asked, WordPage
 from training.texts import mutated
 
 ILLEGIBLE = 1.3
 """Noise of this length beside a word's unit vector leaves it less like itself than `rerank.builtin.pairs.SURE`."""
+
+
+OPENED = 0.5
+"""How often a document's first page is among the wrong ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +54,15 @@ class Lexicon:
         """The numbers of words."""
         return np.array([self.numbers[text] for text in texts], np.int64)
 
-    def titled(self, title: NDArray[np.int64], page: Reading) -> Reading:
-        """A page with the words of its document's title before its own."""
-        nowhere = np.zeros((len(title), 4), np.float32)
-        return Reading(
-            np.concatenate([self.vectors[title], page.cells]),
-            np.concatenate([nowhere, page.boxes]),
-            np.concatenate([self.pieces[title], page.pieces]),
-        )
+    def opening(self, page: WordPage) -> NDArray[np.int64]:
+        """The numbers of the words that tell most in a document's opening."""
+        numbers = self.numbered(page.opening)
+        return numbers[telling(page.opening, self.worth[numbers])]
+
+    def placed(self, numbers: NDArray[np.int64], place: float = 0.0) -> Reading:
+        """These words at a place that is none on the page."""
+        boxes = np.full((len(numbers), 4), place, np.float32)
+        return Reading(self.vectors[numbers], boxes, self.pieces[numbers])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +73,8 @@ class Task:
         pages: word numbers of each page.
         boxes: (n, 4) boxes of each page's words.
         titles: word numbers of each page's document's title.
+        openings: word numbers of each page's document's opening; none on the first page.
+        first: (pages,) the first page of each page's document.
         documents: (pages,) which document each page belongs to.
         questions: word numbers of each question.
         right: the pages that answer each question.
@@ -76,10 +84,18 @@ class Task:
     pages: list[NDArray[np.int64]]
     boxes: list[NDArray[np.float32]]
     titles: list[NDArray[np.int64]]
+    openings: list[NDArray[np.int64]]
+    first: list[int]
     documents: NDArray[np.int64]
     questions: list[NDArray[np.int64]]
     right: list[tuple[int, ...]]
     mined: Mined
+
+    def framed(self, page: int, reading: Reading, lexicon: Lexicon) -> Reading:
+        """A page with its document's title before its words and the opening behind, as it is served."""
+        return joined(
+            lexicon.placed(self.titles[page]), reading, lexicon.placed(self.openings[page], ELSEWHERE)
+        )
 
 
 def count_words(pages: Sequence[WordPage], asked: Sequence[Asked]) -> dict[str, int]:
@@ -126,6 +142,8 @@ def make_task(
         pages=[lexicon.numbered(page.words) for page in pages],
         boxes=[page.boxes for page in pages],
         titles=[lexicon.numbered(words.split(page.title)) for page in pages],
+        openings=[lexicon.opening(page) for page in pages],
+        first=first_pages(pages),
         documents=np.array([place[page.document] for page in pages]),
         questions=[lexicon.numbered(words.split(one.text)[:most_words]) for one in asked],
         right=[one.pages for one in asked],
@@ -137,6 +155,8 @@ def draw_candidates(
     task: Task, question: int, *, most: int, hard: float, chance: random.Random
 ) -> tuple[list[int], list[float]]:
     """The right page, then wrong ones that rank high (the higher the harder), then any; and the first stage's scores.
+
+    Every other time its document's first page, which names what the others do not, is among the wrong ones.
 
     Args:
         task: where to draw from.
@@ -152,6 +172,10 @@ def draw_candidates(
     ]
     near = near[: max(most, round(len(near) * (1 - 0.67 * hard)))]
     drawn = chance.sample(near, min(most - 1, len(near)))
+    opening = task.first[int(mined.best[question])]
+    if chance.random() < OPENED and opening not in {*task.right[question], *(page for page, _ in drawn)}:
+        known = dict(zip(mined.near[question].tolist(), scores[1:], strict=True))
+        drawn = [(opening, known.get(opening, min(scores))), *drawn][: most - 1]
     chosen = [(int(mined.best[question]), scores[0]), *drawn]
     taken = {*task.right[question], *(page for page, _ in chosen)}
     others = [page for page in range(len(task.pages)) if page not in taken] if len(chosen) < most else []
@@ -161,11 +185,7 @@ def draw_candidates(
 
 def as_written(task: Task, page: int, lexicon: Lexicon) -> Reading:
     """A page as its text layer gives it: every word, no places."""
-    numbers = task.pages[page]
-    nowhere = np.zeros((len(numbers), 4), np.float32)
-    return lexicon.titled(
-        task.titles[page], Reading(lexicon.vectors[numbers], nowhere, lexicon.pieces[numbers])
-    )
+    return task.framed(page, lexicon.placed(task.pages[page]), lexicon)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,4 +217,4 @@ class Misreader:
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
         order = line_order(boxes)
         read = Reading(rows[order].astype(np.float32), boxes[order].astype(np.float32), pieces[order])
-        return self.lexicon.titled(task.titles[page], read)
+        return task.framed(page, read, self.lexicon)

@@ -32,6 +32,8 @@ class RerankRecipe:
         easy: how likely a question whose page the first stage ranks first is drawn, against 1 for the others.
         rate, deep_rate: learning rates of the small parts and of the transformer.
         device: `auto` takes a GPU where there is one; `cpu` or `cuda` insist.
+        untitled: share of the documents that lose their title, as many PDFs have none.
+        named: share of the questions that name their document by its title or words of its opening.
         held_out: share of documents kept for evaluation and, another as large, for calibration.
         save_every: steps between checkpoints.
         seed: makes the run repeatable.
@@ -60,6 +62,8 @@ class RerankRecipe:
     rate: float = 2e-3
     deep_rate: float = 1e-3
     device: str = "auto"
+    untitled: float = 0.5
+    named: float = 0.4
     held_out: float = 0.08
     save_every: int = 50
     seed: int = 1

@@ -46,7 +46,11 @@ def look_at(
         np.split(held["rows"], held["ends"][:-1]), np.split(held["boxes"], held["ends"][:-1]), strict=True
     )
     return [
-        reader.seen(page.title, PageFeatures(r.astype(np.float32), b.astype(np.float32)))
+        reader.seen(
+            PageFeatures(r.astype(np.float32), b.astype(np.float32)),
+            title=page.title,
+            opening=" ".join(page.opening),
+        )
         for page, (r, b) in zip(pages, parts, strict=True)
     ]
 

@@ -67,8 +67,8 @@ class BuiltinReranker:
         return _finite(logits, candidates)
 
     def _reading(self, candidate: Candidate) -> Reading:
-        text = candidate.text()
-        written = self._reader.written(candidate.title(), text)
+        text, about = candidate.text(), {"title": candidate.title(), "opening": candidate.opening()}
+        written = self._reader.written(text, **about)
         if len(words.split(text)) >= LEGIBLE:
             return written
         features = candidate.features()
@@ -83,7 +83,7 @@ class BuiltinReranker:
                 f"{features.rows.shape} as page {candidate.page} has; use it with the built-in encoder, or "
                 "choose another reranker"
             )
-        return self._reader.seen(candidate.title(), features)
+        return self._reader.seen(features, **about)
 
     def _look(self, candidate: Candidate) -> PageFeatures:
         if self._featurise is None:

@@ -1,7 +1,8 @@
 """From a question and pages to the padded batch that the network reads."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +21,17 @@ FAINT = 0.02
 
 MOST_CELLS = 1200
 """Page words that are read at most; a densely printed page has about 900."""
+
+OPENING = 150
+"""Words with which a document begins, and among which stands what it is about: a form's first 50 say no name."""
+
+TELLING = 40
+"""So many of them, the rarest, are read behind each of the document's other pages."""
+
+ELSEWHERE = -1.0
+"""The place of the opening's words: above the page."""
+
+_NUMBER, _YEAR = re.compile(r"[\d.,]+$"), re.compile(r"(19|20)\d\d$")
 
 SURE = 0.6
 """A vector less like every known word than this is a word that cannot be named."""
@@ -42,11 +54,12 @@ class Wording:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The words of a page in reading order, the words of its document's title before them.
+    """The words of a page in reading order, its document's title before them and its opening behind.
 
     Attributes:
         cells: (p, dim) float32 unit rows.
-        boxes: (p, 4) float32 in fractions of the page; zeros where nobody knows the place.
+        boxes: (p, 4) float32 in fractions of the page; zeros where nobody knows the place,
+            `ELSEWHERE` for the opening.
         pieces: (p, MOST) int64, the word pieces of each.
     """
 
@@ -74,19 +87,19 @@ class Reader:
             self.speller.rows(found), self.speller.worths(found), self.pieces.framed(self.pieces.words(found))
         )
 
-    def written(self, title: str, text: str) -> Reading:
+    def written(self, text: str, *, title: str, opening: str) -> Reading:
         """The words of a page's text layer; where they stand is not known."""
-        return self._placed([*words.split(title), *words.split(text)][:MOST_CELLS])
+        return self._framed(self._placed(words.split(text)[:MOST_CELLS]), title, opening)
 
-    def seen(self, title: str, features: PageFeatures) -> Reading:
+    def seen(self, features: PageFeatures, *, title: str, opening: str) -> Reading:
         """The words that the visual encoder read, line by line from the top."""
         cells, boxes = _cells(features)
-        named = self._placed(words.split(title))
-        return Reading(
-            np.concatenate([named.cells, cells]),
-            np.concatenate([named.boxes, boxes]),
-            np.concatenate([named.pieces, self.pieces.words(self.named(cells))]),
-        )
+        return self._framed(Reading(cells, boxes, self.pieces.words(self.named(cells))), title, opening)
+
+    def _framed(self, page: Reading, title: str, opening: str) -> Reading:
+        first = words.split(opening)[:OPENING]
+        begun = self._placed([first[place] for place in telling(first, self.speller.worths(first))])
+        return joined(self._placed(words.split(title)), page, replace(begun, boxes=begun.boxes + ELSEWHERE))
 
     def text(self, features: PageFeatures) -> str:
         """The words that the visual encoder read and that are known, line by line from the top."""
@@ -112,6 +125,25 @@ class Reader:
     def _placed(self, found: Sequence[str]) -> Reading:
         nowhere = np.zeros((len(found), 4), dtype=np.float32)
         return Reading(self.speller.rows(found), nowhere, self.pieces.words(found))
+
+
+def telling(first: Sequence[str], worths: Floats) -> list[int]:
+    """The places of the words of an opening that tell most, each once, in their order; of numbers only years tell."""
+    places = [
+        at
+        for at, word in enumerate(first)
+        if word not in first[:at] and (_YEAR.match(word) or not _NUMBER.match(word))
+    ]
+    return sorted(sorted(places, key=lambda at: (-worths[at], at))[:TELLING])
+
+
+def joined(*parts: Reading) -> Reading:
+    """One reading of several, in their order."""
+    return Reading(
+        np.concatenate([part.cells for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.pieces for part in parts]),
+    )
 
 
 def _cells(features: PageFeatures) -> tuple[Floats, Floats]:
