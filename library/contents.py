@@ -5,6 +5,7 @@ from functools import partial
 
 from PIL import Image
 
+from domain import words
 from domain.page import PageId, page_id
 from ingest.layer import Layer, unpack
 from ingest.ocr import missing
@@ -12,10 +13,13 @@ from library.arms import PageContent, VisualArm
 from library.sources import stem
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
-from rerank.reranker import PageFeatures
+from rerank.reranker import LEGIBLE, PageFeatures
 
 WORDS_TYPE = "application/zlib"
 """Media type of a stored text layer."""
+
+COVERS = 2
+"""Pages before the first that says something, at most."""
 
 
 def content(stores: Stores, document: DocumentRow, *, number: int, text: str, image: bytes) -> PageContent:
@@ -63,6 +67,15 @@ def page_words(stores: Stores, row: PageRow) -> Layer:
 def page_text(stores: Stores, row: PageRow) -> str:
     """The text of a page's layer without its places: what searches ask for again and again."""
     return stores.texts.get(row.words, lambda: page_words(stores, row).text) if row.words else ""
+
+
+def opening(stores: Stores, row: PageRow) -> str:
+    """How a page's document begins, covers without words passed over; empty where this page begins it."""
+    for number in range(1, min(row.number, COVERS + 2)):
+        text = page_text(stores, stores.catalog.page(page_id(row.document_id, number)))
+        if len(words.split(text)) >= LEGIBLE:
+            return text
+    return ""
 
 
 def picture(data: bytes) -> Image.Image:

@@ -19,7 +19,7 @@ from domain.vocabulary import looked_for_too
 from domain.wording import Reword, Wording, same_word, spelled, widened, without_form
 from library.arms import LexicalArm, VisualArm
 from library.build import NAMING, Parts, Timings, pipeline
-from library.contents import features, page_text, picture
+from library.contents import features, opening, page_text, picture
 from library.numbering import extent, extents, searchable
 from library.options import SearchOptions
 from library.results import Evidence, EvidenceCell, FoundPage, SearchResult
@@ -162,6 +162,7 @@ class Searcher:
             text=lambda: page_text(self.stores, row),
             features=partial(features, self.stores, page),
             title=lambda: self.stores.catalog.document(row.document_id).title,
+            opening=partial(opening, self.stores, row),
         )
 
     def evidence(self, page: PageId, text: str, *, limit: int | None = 12) -> Evidence:

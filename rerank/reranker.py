@@ -11,6 +11,9 @@ from PIL import Image
 from domain.fingerprint import Fingerprint
 from domain.page import PageId
 
+LEGIBLE = 20
+"""Words of a text layer below which a page is read by sight alone, as if it had none."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageFeatures:

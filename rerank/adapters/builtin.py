@@ -20,15 +20,12 @@ from rerank.builtin.network import RerankNetwork
 from rerank.builtin.pairs import Reader, Reading, Wording, beside
 from rerank.builtin.pieces import read_pieces
 from rerank.builtin.spelling import Speller, read_words
-from rerank.reranker import Candidate, PageFeatures
+from rerank.reranker import LEGIBLE, Candidate, PageFeatures
 
 Featurise = Callable[[Image.Image], PageFeatures]
 
 BATCH = 5
 """Pages read together by one thread; several batches go side by side."""
-
-LEGIBLE = 20
-"""Words of a text layer below which a page is read by sight alone, as if it had none."""
 
 
 class BuiltinReranker:
@@ -112,7 +109,9 @@ class BuiltinReranker:
 
 def fingerprint(digest: str) -> Fingerprint:
     """The fingerprint of the built-in reranker with these weights."""
-    return Fingerprint(model=BuiltinReranker.name, weights=digest, prompt="text, else sight")
+    return Fingerprint(
+        model=BuiltinReranker.name, weights=digest, prompt="text, else sight; title and opening"
+    )
 
 
 def load(

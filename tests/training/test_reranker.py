@@ -10,7 +10,9 @@ import models
 from domain.errors import UsageError
 from training.reranker import train_reranker
 from training.reranker_mining import mine
-from training.reranker_pages import Asked, WordPage, read_pages
+from training.reranker_naming import named, with_openings
+from training.reranker_pages import Asked, WordPage, compose, read_pages
+from training.texts import Context
 
 
 @pytest.fixture
@@ -111,3 +113,39 @@ def test_pages_are_mined_as_the_first_stage_ranks_them(tmp_path: Path) -> None:
         assert len(set(found)) == len(found) <= len(pages) - len(one.pages)
         assert (np.diff(scores[1 : 1 + len(found)]) <= 0).all()
     assert not (tmp_path / "w").exists()
+
+
+def test_contexts_of_one_title_are_a_document_that_names_it_where_it_begins(tmp_path: Path) -> None:
+    passage = "light passes through glass and water and is bent on its way to the other side of them both "
+    shared = [Context(f"made-{n}", "Optics", passage * 2, ()) for n in range(8)]
+    others = [Context(f"other-{n}", f"Topic {n}", passage, ()) for n in range(4)]
+    where = compose([*others, *shared], tmp_path, seed=1, pages_a_document=5)
+    own = {where[context.id][0] for context in shared}
+    assert len(own) == 1
+    assert not own & {where[context.id][0] for context in others}
+    pages = read_pages(sorted(own))
+    assert ["optics" in page.words for page in pages] == [True] + [False] * (len(pages) - 1)
+    opened = with_openings(pages, untitled=1.0)
+    assert opened[0].opening == ()
+    assert all("optics" in page.opening for page in opened[1:])
+
+
+def test_questions_name_their_document_in_words_of_its_opening(tmp_path: Path) -> None:
+    def page(document: str, number: int, text: str) -> WordPage:
+        return WordPage(
+            tmp_path / f"{document}.pdf", number, tuple(text.split()), np.zeros((0, 4), np.float32)
+        )
+
+    pages = [
+        page("one", 0, "a report about salmon"), page("one", 1, "costs of the year"),
+        page("two", 0, "a report about beetles"), page("two", 1, "costs of the year"),
+    ]  # fmt: skip
+    pages = with_openings(pages, untitled=0.0)
+    asked = [Asked("what did it cost?", (1,)), Asked("what did it cost?", (3,))]
+    assert named(asked, pages, share=0.0, seed=1) == asked
+    for seed in range(20):
+        first, second = named(asked, pages, share=1.0, seed=seed)
+        assert first.text != asked[0].text
+        assert (first.pages, second.pages) == ((1,), (3,))
+        assert "beetles" not in first.text
+        assert "salmon" not in second.text
