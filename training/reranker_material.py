@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import models
@@ -22,6 +23,7 @@ from training.reranker_naming import named, with_openings
 from training.reranker_pages import (
     Asked,
     WordPage,
+    asked_by,
     asked_of,
     asked_of_lines,
     asked_of_rows,
@@ -31,7 +33,7 @@ from training.reranker_pages import (
 from training.reranker_pool import Lexicon, Misreader, Task, count_words, make_lexicon, make_task, rarities
 from training.reranker_recipe import RerankRecipe
 from training.reranker_sight import look_at, made_up_words
-from training.texts import Context, contexts, pairs
+from training.texts import Context, contexts, pairs, written
 
 Progress = Callable[[str], None]
 Mining = Callable[[Sequence[WordPage], Sequence[Asked]], Mined]
@@ -143,6 +145,8 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
     asked += asked_of_lines(pages[:shift], seed=recipe.seed)
     if len(asked) < 10:
         raise UsageError(f"{recipe.text} and {recipe.pdfs} give only {len(asked)} questions to train on")
+    if recipe.written:
+        asked += asked_by(written(recipe.written), pages)
     return pages, named(asked, pages, share=recipe.named, seed=recipe.seed)
 
 
@@ -184,10 +188,23 @@ def _stage(
         name=name,
         task=task,
         train=train,
-        weights=[recipe.easy if mined.easy(question) else 1.0 for question in train],
+        weights=question_weights(train, asked, mined, recipe),
         evaluate=[q for q in usable if of[q] in held][:MOST_HELD],
         calibrate=[q for q in usable if of[q] in apart][:MOST_HELD],
     )
+
+
+def question_weights(
+    train: Sequence[int], asked: Sequence[Asked], mined: Mined, recipe: RerankRecipe
+) -> list[float]:
+    """How likely each question is drawn: easy ones less; those that somebody wrote have their share."""
+    weights = np.array([recipe.easy if mined.easy(question) else 1.0 for question in train])
+    written = np.array([asked[question].written for question in train])
+    if written.any() and not written.all():
+        odds = recipe.written_share / (1 - recipe.written_share)
+        weights[written] *= odds * weights[~written].sum() / weights[written].sum()
+    found: list[float] = weights.tolist()
+    return found
 
 
 def _seen(
@@ -209,7 +226,7 @@ def _seen(
     chosen = chosen[: recipe.pictures]
     place = {old: new for new, old in enumerate(chosen)}
     left = [
-        Asked(one.text, tuple(place[page] for page in one.pages if page in place))
+        replace(one, pages=tuple(place[page] for page in one.pages if page in place))
         for one in asked
         if any(page in place for page in one.pages)
     ]

@@ -49,7 +49,7 @@ def first_pages(pages: Sequence[WordPage]) -> list[int]:
 
 
 def named(asked: Sequence[Asked], pages: Sequence[WordPage], *, share: float, seed: int) -> list[Asked]:
-    """A share of the questions with words of their document's opening, or of its title, in them.
+    """A share of the questions, of those that nobody wrote, with words of their document's opening or title in them.
 
     People ask for "drug X" or "company Y in 2016" what stands on a page that names neither.
 
@@ -67,7 +67,7 @@ def named(asked: Sequence[Asked], pages: Sequence[WordPage], *, share: float, se
     for one in asked:
         place = first[one.pages[0]]
         name = _name(openings[place], pages[one.pages[0]].title, spread, chance)
-        if name and chance.random() < share:
+        if name and not one.written and chance.random() < share:
             found.append(replace(one, text=chance.choice(_FORMS)(one.text, name)))
         else:
             found.append(one)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from domain import words
 from training.text_tower_data import row_labels
-from training.texts import Context, Pair
+from training.texts import Context, Pair, Written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +42,11 @@ class WordPage:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and the places, in a list of pages, of those that answer it."""
+    """A question and the places, in a list of pages, of those that answer it; whether somebody wrote it for them."""
 
     text: str
     pages: tuple[int, ...]
+    written: bool = False
 
 
 ENOUGH = 5
@@ -131,6 +132,16 @@ def asked_of(
         if place is not None and pair.split != "weak" and len(words.split(pair.question)) >= 3:
             found.append(Asked(pair.question, (place,)))
     return found
+
+
+def asked_by(found: Sequence[Written], pages: Sequence[WordPage]) -> list[Asked]:
+    """Those questions that somebody wrote about these pages."""
+    places = {(page.document, page.number): place for place, page in enumerate(pages)}
+    right = [
+        tuple(sorted(places[key] for page in one.pages if (key := (one.document, page)) in places))
+        for one in found
+    ]
+    return [Asked(one.text, own, written=True) for one, own in zip(found, right, strict=True) if own]
 
 
 def asked_of_rows(pages: Sequence[WordPage], *, a_page: int, seed: int) -> list[Asked]:

@@ -32,6 +32,8 @@ class RerankRecipe:
         easy: how likely a question whose page the first stage ranks first is drawn, against 1 for the others.
         rate, deep_rate: learning rates of the small parts and of the transformer.
         device: `auto` takes a GPU where there is one; `cpu` or `cuda` insist.
+        written: JSON lines of questions that somebody wrote about the real PDFs, `text`, `doc` and `pages` from 0.
+        written_share: how many of the questions drawn are of those.
         untitled: share of the documents that lose their title, as many PDFs have none.
         named: share of the questions that name their document by its title or words of its opening.
         held_out: share of documents kept for evaluation and, another as large, for calibration.
@@ -62,6 +64,8 @@ class RerankRecipe:
     rate: float = 2e-3
     deep_rate: float = 1e-3
     device: str = "auto"
+    written: Path | None = None
+    written_share: float = 0.4
     untitled: float = 0.5
     named: float = 0.4
     held_out: float = 0.08
@@ -74,7 +78,7 @@ class RerankRecipe:
         return self.warm + self.steps + self.last
 
 
-PATHS = ("output", "work", "text", "tower", "encoder", "start")
+PATHS = ("output", "work", "text", "tower", "encoder", "start", "written")
 
 
 def read_recipe(config: Path) -> RerankRecipe:

@@ -38,6 +38,36 @@ class Pair:
     split: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A question that somebody wrote about pages of a document, which count from 0."""
+
+    text: str
+    document: str
+    pages: tuple[int, ...]
+
+
+def written(file: Path) -> list[Written]:
+    """Read JSON lines of `text`, `doc` and `pages`.
+
+    Raises:
+        UsageError: the file cannot be read; names it and the line.
+    """
+    try:
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    return [_written(line, f"{file}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _written(line: str, place: str) -> Written:
+    try:
+        row = json.loads(line)
+        return Written(str(row["text"]), str(row["doc"]), tuple(map(int, row["pages"])))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{place}, is no question with `text`, `doc` and `pages`: {error!r}") from error
+
+
 def contexts(directory: Path, *, languages: frozenset[str] = frozenset({"en"})) -> list[Context]:
     """Read `contexts/*.jsonl.gz`.
 

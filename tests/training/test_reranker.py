@@ -1,6 +1,7 @@
 import gzip
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import models
 from domain.errors import UsageError
 from training.reranker import train_reranker
-from training.reranker_mining import mine
+from training.reranker_material import question_weights
+from training.reranker_mining import Mined, mine
 from training.reranker_naming import named, with_openings
-from training.reranker_pages import Asked, WordPage, compose, read_pages
-from training.texts import Context
+from training.reranker_pages import Asked, WordPage, asked_by, compose, read_pages
+from training.reranker_recipe import read_recipe
+from training.texts import Context, written
 
 
 @pytest.fixture
@@ -84,6 +87,38 @@ def test_a_configuration_that_cannot_be_used_is_refused(config: Path, line: str)
     config.write_text(line + config.read_text())
     with pytest.raises(UsageError, match=r"colour|cannot be read"):
         train_reranker(config)
+
+
+def test_questions_that_somebody_wrote_are_about_the_real_pages_that_are_there(tmp_path: Path) -> None:
+    file = tmp_path / "written.jsonl"
+    file.write_text(
+        '{"text": "what fell?", "doc": "one", "pages": [2, 0, 7]}\n{"text": "q", "doc": "two", "pages": [0]}\n'
+    )
+    none = np.zeros((0, 4), np.float32)
+    pages = [WordPage(tmp_path / "one.pdf", number, ("rain",), none) for number in range(3)]
+    assert asked_by(written(file), pages) == [Asked("what fell?", (0, 2), written=True)]
+
+
+@pytest.mark.parametrize(
+    "line", ["no json", '{"text": "q", "doc": "one"}', '{"text": "q", "doc": "d", "pages": 3}']
+)
+def test_a_line_that_is_no_question_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "written.jsonl"
+    file.write_text('{"text": "q", "doc": "one", "pages": [0]}\n' + line)
+    with pytest.raises(UsageError, match=r"written.jsonl, line 2"):
+        written(file)
+    with pytest.raises(UsageError, match=r"absent\.jsonl"):
+        written(tmp_path / "absent.jsonl")
+
+
+def test_written_questions_are_drawn_as_often_as_the_recipe_says(config: Path) -> None:
+    pages = [WordPage(config, n, ("rain",), np.zeros((0, 4), np.float32)) for n in range(10)]
+    asked = [Asked(f"q{n}", (n,), written=n == 9) for n in range(10)]
+    mined = Mined(np.arange(10), np.full((10, 1), -1), np.zeros((10, 2), np.float32))
+    recipe = replace(read_recipe(config), written_share=0.75)
+    weights = question_weights(range(len(pages)), asked, mined, recipe)
+    assert weights[9] == pytest.approx(0.75 * sum(weights))
+    assert len(set(weights[:9])) == 1
 
 
 def test_pages_are_mined_as_the_first_stage_ranks_them(tmp_path: Path) -> None:
