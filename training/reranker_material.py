@@ -23,6 +23,7 @@ from training.reranker_naming import named, with_openings
 from training.reranker_pages import (
     Asked,
     WordPage,
+    as_served,
     asked_by,
     asked_of,
     asked_of_lines,
@@ -147,7 +148,7 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
         raise UsageError(f"{recipe.text} and {recipe.pdfs} give only {len(asked)} questions to train on")
     if recipe.written:
         asked += asked_by(written(recipe.written), pages)
-    return pages, named(asked, pages, share=recipe.named, seed=recipe.seed)
+    return pages, [as_served(one) for one in named(asked, pages, share=recipe.named, seed=recipe.seed)]
 
 
 def _titles(found: Sequence[Context], where: Mapping[str, tuple[Path, int]]) -> dict[Path, str]:

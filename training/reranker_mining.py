@@ -4,7 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from domain.documents import Extent, lift_documents
 from domain.fusion import fuse_scores
-from domain.page import PageId, Query, document_of, page_id
+from domain.page import PageId, document_of, page_id
 from domain.run import Run
 from domain.stage import Stage, then
 from library.arms import LexicalArm, TextArm
@@ -73,7 +73,7 @@ def mine(
     with _indexed(pages, ids, tower, work, tell) as stage:
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
-            answers = stage(Run.ask(*(Query(str(at), one.text) for at, one in enumerate(some)))).answers
+            answers = stage(Run.ask(*(replace(one.query, id=str(at)) for at, one in enumerate(some)))).answers
             for at, (one, answer) in enumerate(zip(some, answers, strict=True), start=start):
                 found = [(place[hit.page], hit.score) for hit in answer.hits]
                 right = [(page, score) for page, score in found if page in one.pages]

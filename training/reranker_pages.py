@@ -13,6 +13,9 @@ import pymupdf
 from numpy.typing import NDArray
 
 from domain import words
+from domain.page import Query
+from domain.wording import Wording, widened, without_form
+from library.settings import Settings
 from training.text_tower_data import row_labels
 from training.texts import Context, Pair, Written
 
@@ -42,11 +45,24 @@ class WordPage:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and the places, in a list of pages, of those that answer it; whether somebody wrote it for them."""
+    """A question and the pages that answer it.
+
+    Attributes:
+        text: the question.
+        pages: the places, in a list of pages, of those that answer it.
+        written: whether somebody wrote it for them.
+        also: what pages may say in place of its words.
+    """
 
     text: str
     pages: tuple[int, ...]
     written: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> Query:
+        """What searches hand to arms and rerankers."""
+        return Query("q", self.text, also=self.also)
 
 
 ENOUGH = 5
@@ -142,6 +158,12 @@ def asked_by(found: Sequence[Written], pages: Sequence[WordPage]) -> list[Asked]
         for one in found
     ]
     return [Asked(one.text, own, written=True) for one, own in zip(found, right, strict=True) if own]
+
+
+def as_served(asked: Asked) -> Asked:
+    """A question without what it says of the answer's form, and with what pages say instead, as searches put it."""
+    query = widened(Wording(Query("q", without_form(asked.text))), Settings().vocabulary).query
+    return replace(asked, text=query.text, also=query.also)
 
 
 def asked_of_rows(pages: Sequence[WordPage], *, a_page: int, seed: int) -> list[Asked]:

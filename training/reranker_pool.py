@@ -107,7 +107,7 @@ def count_words(pages: Sequence[WordPage], asked: Sequence[Asked]) -> dict[str, 
         for word in words.split(page.title):
             counts.setdefault(word, 0)
     for question in asked:
-        for word in words.split(question.text):
+        for word in words.split(question.query.whole):
             counts.setdefault(word, 0)
     return counts
 
@@ -145,7 +145,7 @@ def make_task(
         openings=[lexicon.opening(page) for page in pages],
         first=first_pages(pages),
         documents=np.array([place[page.document] for page in pages]),
-        questions=[lexicon.numbered(words.split(one.text)[:most_words]) for one in asked],
+        questions=[lexicon.numbered(words.split(one.query.whole)[:most_words]) for one in asked],
         right=[one.pages for one in asked],
         mined=mined,
     )
