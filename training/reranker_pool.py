@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain import words
-from rerank.builtin.pairs import ELSEWHERE, Reader, Reading, Wording, joined, line_order, telling
+from rerank.builtin.pairs import ELSEWHERE, Reader, Reading, Wording, joined, line_order
 from rerank.builtin.pieces import Ids, Pieces
 from rerank.builtin.spelling import Speller
 from training.reranker_mining import Mined
@@ -53,11 +53,6 @@ class Lexicon:
     def numbered(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """The numbers of words."""
         return np.array([self.numbers[text] for text in texts], np.int64)
-
-    def opening(self, page: WordPage) -> NDArray[np.int64]:
-        """The numbers of the words that tell most in a document's opening."""
-        numbers = self.numbered(page.opening)
-        return numbers[telling(page.opening, self.worth[numbers])]
 
     def placed(self, numbers: NDArray[np.int64], place: float = 0.0) -> Reading:
         """These words at a place that is none on the page."""
@@ -142,7 +137,7 @@ def make_task(
         pages=[lexicon.numbered(page.words) for page in pages],
         boxes=[page.boxes for page in pages],
         titles=[lexicon.numbered(words.split(page.title)) for page in pages],
-        openings=[lexicon.opening(page) for page in pages],
+        openings=[lexicon.numbered(page.opening) for page in pages],
         first=first_pages(pages),
         documents=np.array([place[page.document] for page in pages]),
         questions=[lexicon.numbered(words.split(one.query.whole)[:most_words]) for one in asked],

@@ -49,7 +49,7 @@ def look_at(
         reader.seen(
             PageFeatures(r.astype(np.float32), b.astype(np.float32)),
             title=page.title,
-            opening=" ".join(page.opening),
+            opening=page.opening,
         )
         for page, (r, b) in zip(pages, parts, strict=True)
     ]

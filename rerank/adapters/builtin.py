@@ -64,8 +64,8 @@ class BuiltinReranker:
         return _finite(logits, candidates)
 
     def _reading(self, candidate: Candidate) -> Reading:
-        text, about = candidate.text(), {"title": candidate.title(), "opening": candidate.opening()}
-        written = self._reader.written(text, **about)
+        text, title, opening = candidate.text(), candidate.title(), self._opening(candidate)
+        written = self._reader.written(text, title=title, opening=opening)
         if len(words.split(text)) >= LEGIBLE:
             return written
         features = candidate.features()
@@ -80,7 +80,11 @@ class BuiltinReranker:
                 f"{features.rows.shape} as page {candidate.page} has; use it with the built-in encoder, or "
                 "choose another reranker"
             )
-        return self._reader.seen(features, **about)
+        return self._reader.seen(features, title=title, opening=opening)
+
+    def _opening(self, candidate: Candidate) -> list[str]:
+        most = self._network.config.opening_words
+        return self._reader.opening(candidate.opening(), most=most) if most else []
 
     def _look(self, candidate: Candidate) -> PageFeatures:
         if self._featurise is None:
@@ -109,9 +113,7 @@ class BuiltinReranker:
 
 def fingerprint(digest: str) -> Fingerprint:
     """The fingerprint of the built-in reranker with these weights."""
-    return Fingerprint(
-        model=BuiltinReranker.name, weights=digest, prompt="text, else sight; title and opening"
-    )
+    return Fingerprint(model=BuiltinReranker.name, weights=digest, prompt="text, else sight")
 
 
 def load(

@@ -28,6 +28,8 @@ class RerankConfig:
         inner: width inside the feed-forward part.
         question_words: words of a question that are read.
         page_words: words of a page that the transformer reads; the signals see all of them.
+        opening_words: words of a document's opening that are read behind each of its other pages, those that tell
+            most; 0 reads none.
         tokens: word pieces of a pair at most; what exceeds them is cut off.
     """
 
@@ -38,6 +40,7 @@ class RerankConfig:
     inner: int = 1536
     question_words: int = 24
     page_words: int = 96
+    opening_words: int = 0
     tokens: int = 192
 
 

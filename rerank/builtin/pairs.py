@@ -25,9 +25,6 @@ MOST_CELLS = 1200
 OPENING = 150
 """Words with which a document begins, and among which stands what it is about: a form's first 50 say no name."""
 
-TELLING = 40
-"""So many of them, the rarest, are read behind each of the document's other pages."""
-
 ELSEWHERE = -1.0
 """The place of the opening's words: above the page."""
 
@@ -87,18 +84,22 @@ class Reader:
             self.speller.rows(found), self.speller.worths(found), self.pieces.framed(self.pieces.words(found))
         )
 
-    def written(self, text: str, *, title: str, opening: str) -> Reading:
+    def opening(self, text: str, *, most: int) -> list[str]:
+        """The words that tell most in how a document begins, in their order."""
+        first = words.split(text)[:OPENING]
+        return [first[place] for place in telling(first, self.speller.worths(first), most=most)]
+
+    def written(self, text: str, *, title: str, opening: Sequence[str]) -> Reading:
         """The words of a page's text layer; where they stand is not known."""
         return self._framed(self._placed(words.split(text)[:MOST_CELLS]), title, opening)
 
-    def seen(self, features: PageFeatures, *, title: str, opening: str) -> Reading:
+    def seen(self, features: PageFeatures, *, title: str, opening: Sequence[str]) -> Reading:
         """The words that the visual encoder read, line by line from the top."""
         cells, boxes = _cells(features)
         return self._framed(Reading(cells, boxes, self.pieces.words(self.named(cells))), title, opening)
 
-    def _framed(self, page: Reading, title: str, opening: str) -> Reading:
-        first = words.split(opening)[:OPENING]
-        begun = self._placed([first[place] for place in telling(first, self.speller.worths(first))])
+    def _framed(self, page: Reading, title: str, opening: Sequence[str]) -> Reading:
+        begun = self._placed(opening)
         return joined(self._placed(words.split(title)), page, replace(begun, boxes=begun.boxes + ELSEWHERE))
 
     def text(self, features: PageFeatures) -> str:
@@ -127,14 +128,14 @@ class Reader:
         return Reading(self.speller.rows(found), nowhere, self.pieces.words(found))
 
 
-def telling(first: Sequence[str], worths: Floats) -> list[int]:
+def telling(first: Sequence[str], worths: Floats, *, most: int) -> list[int]:
     """The places of the words of an opening that tell most, each once, in their order; of numbers only years tell."""
     places = [
         at
         for at, word in enumerate(first)
         if word not in first[:at] and (_YEAR.match(word) or not _NUMBER.match(word))
     ]
-    return sorted(sorted(places, key=lambda at: (-worths[at], at))[:TELLING])
+    return sorted(sorted(places, key=lambda at: (-worths[at], at))[:most])
 
 
 def joined(*parts: Reading) -> Reading:
