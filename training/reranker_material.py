@@ -35,6 +35,7 @@ from training.reranker_pool import Lexicon, Misreader, Task, count_words, make_l
 from training.reranker_recipe import RerankRecipe
 from training.reranker_sight import look_at, made_up_words
 from training.texts import Context, contexts, pairs, written
+from training.written_documents import print_documents
 
 Progress = Callable[[str], None]
 Mining = Callable[[Sequence[WordPage], Sequence[Asked]], Mined]
@@ -139,22 +140,28 @@ def _pages(recipe: RerankRecipe, tell: Progress) -> tuple[list[WordPage], list[A
         for page in read_pages(sorted({path for path, _ in where.values()}))
     ]
     tell(f"set {len(where)} contexts on {len(composed)} pages")
-    paths = [path for directory in recipe.pdfs for path in sorted(directory.glob("*.pdf"))]
-    chance.shuffle(paths)
-    real: list[WordPage] = []
-    for path in paths:
-        real += read_pages([path]) if len(real) < recipe.pages else []
-    real = [replace(page, title=page.document) for page in real]
-    pages = with_openings([*real[: recipe.pages], *composed], untitled=recipe.untitled)
+    real = _real_pages(recipe, chance)
+    pages = with_openings([*real, *composed], untitled=recipe.untitled)
     asked = asked_of(pairs(recipe.text), where, pages)
-    shift = len(real[: recipe.pages])
-    asked += asked_of_rows(pages[:shift], a_page=3, seed=recipe.seed)
-    asked += asked_of_lines(pages[:shift], seed=recipe.seed)
+    asked += asked_of_rows(pages[: len(real)], a_page=3, seed=recipe.seed)
+    asked += asked_of_lines(pages[: len(real)], seed=recipe.seed)
     if len(asked) < 10:
         raise UsageError(f"{recipe.text} and {recipe.pdfs} give only {len(asked)} questions to train on")
     if recipe.written:
         asked += asked_by(written(recipe.written), pages)
     return pages, [as_served(one) for one in named(asked, pages, share=recipe.named, seed=recipe.seed)]
+
+
+def _real_pages(recipe: RerankRecipe, chance: random.Random) -> list[WordPage]:
+    """Pages of the documents written for training and of PDFs in any order, as many as the recipe says."""
+    paths = [path for directory in recipe.pdfs for path in sorted(directory.glob("*.pdf"))]
+    chance.shuffle(paths)
+    if recipe.documents:
+        paths = [*print_documents(recipe.documents, recipe.work / "documents"), *paths]
+    found: list[WordPage] = []
+    for path in paths:
+        found += read_pages([path]) if len(found) < recipe.pages else []
+    return [replace(page, title=page.document) for page in found[: recipe.pages]]
 
 
 def _titles(found: Sequence[Context], where: Mapping[str, tuple[Path, int]]) -> dict[Path, str]:

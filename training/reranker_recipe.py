@@ -32,7 +32,8 @@ class RerankRecipe:
         easy: how likely a question whose page the first stage ranks first is drawn, against 1 for the others.
         rate, deep_rate: learning rates of the small parts and of the transformer.
         device: `auto` takes a GPU where there is one; `cpu` or `cuda` insist.
-        written: JSON lines of questions that somebody wrote about the real PDFs, `text`, `doc` and `pages` from 0.
+        documents: directory of documents that were written for training, as HTML; see `training.written_documents`.
+        written: JSON lines of questions that somebody wrote about these and the PDFs: `text`, `doc` and `pages` from 0.
         written_share: how many of the questions drawn are of those.
         untitled: share of the documents that lose their title, as many PDFs have none.
         named: share of the questions that name their document by its title or words of its opening.
@@ -64,6 +65,7 @@ class RerankRecipe:
     rate: float = 2e-3
     deep_rate: float = 1e-3
     device: str = "auto"
+    documents: Path | None = None
     written: Path | None = None
     written_share: float = 0.4
     untitled: float = 0.5
@@ -78,7 +80,7 @@ class RerankRecipe:
         return self.warm + self.steps + self.last
 
 
-PATHS = ("output", "work", "text", "tower", "encoder", "start", "written")
+PATHS = ("output", "work", "text", "tower", "encoder", "start", "documents", "written")
 
 
 def read_recipe(config: Path) -> RerankRecipe:
