@@ -1,5 +1,6 @@
 """Everything that a training run of the reranker holds: network, words, pages, questions, pictures."""
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -202,18 +203,31 @@ def _stage(
         name=name,
         task=task,
         train=train,
-        weights=question_weights(train, asked, mined, recipe),
+        weights=question_weights([Drawn(asked[q].written, of[q], mined.easy(q)) for q in train], recipe),
         evaluate=[q for q in usable if of[q] in held][:MOST_HELD],
         calibrate=[q for q in usable if of[q] in apart][:MOST_HELD],
     )
 
 
-def question_weights(
-    train: Sequence[int], asked: Sequence[Asked], mined: Mined, recipe: RerankRecipe
-) -> list[float]:
-    """How likely each question is drawn: easy ones less; those that somebody wrote have their share."""
-    weights = np.array([recipe.easy if mined.easy(question) else 1.0 for question in train])
-    written = np.array([asked[question].written for question in train])
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A question that may be drawn: whether somebody wrote it, its document, whether the first stage finds it."""
+
+    written: bool
+    document: int
+    easy: bool
+
+
+def question_weights(train: Sequence[Drawn], recipe: RerankRecipe) -> list[float]:
+    """How likely each question is drawn.
+
+    Easy ones are less likely. Those that somebody wrote have their share together; of one document's each is the less
+    likely the more there are, by the square root: a kind of documents with few questions is learned too.
+    """
+    weights = np.array([recipe.easy if one.easy else 1.0 for one in train])
+    written = np.array([one.written for one in train])
+    often = Counter(one.document for one in train if one.written)
+    weights[written] /= [math.sqrt(often[one.document]) for one in train if one.written]
     if written.any() and not written.all():
         odds = recipe.written_share / (1 - recipe.written_share)
         weights[written] *= odds * weights[~written].sum() / weights[written].sum()

@@ -10,8 +10,8 @@ import pytest
 import models
 from domain.errors import UsageError
 from training.reranker import train_reranker
-from training.reranker_material import question_weights
-from training.reranker_mining import Mined, mine
+from training.reranker_material import Drawn, question_weights
+from training.reranker_mining import mine
 from training.reranker_naming import named, with_openings
 from training.reranker_pages import Asked, WordPage, asked_by, compose, read_pages
 from training.reranker_recipe import read_recipe
@@ -112,13 +112,13 @@ def test_a_line_that_is_no_question_is_named(tmp_path: Path, line: str) -> None:
 
 
 def test_written_questions_are_drawn_as_often_as_the_recipe_says(config: Path) -> None:
-    pages = [WordPage(config, n, ("rain",), np.zeros((0, 4), np.float32)) for n in range(10)]
-    asked = [Asked(f"q{n}", (n,), written=n == 9) for n in range(10)]
-    mined = Mined(np.arange(10), np.full((10, 1), -1), np.zeros((10, 2), np.float32))
-    recipe = replace(read_recipe(config), written_share=0.75)
-    weights = question_weights(range(len(pages)), asked, mined, recipe)
-    assert weights[9] == pytest.approx(0.75 * sum(weights))
-    assert len(set(weights[:9])) == 1
+    recipe = replace(read_recipe(config), written_share=0.75, easy=0.5)
+    made = [Drawn(written=False, document=0, easy=place == 0) for place in range(9)]
+    written = [Drawn(written=True, document=document, easy=False) for document in (1, 2, 2, 2, 2)]
+    weights = question_weights([*made, *written], recipe)
+    assert sum(weights[9:]) == pytest.approx(0.75 * sum(weights))
+    assert weights[0] == pytest.approx(0.5 * weights[1])
+    assert sum(weights[10:]) == pytest.approx(2 * weights[9])
 
 
 def test_pages_are_mined_as_the_first_stage_ranks_them(tmp_path: Path) -> None:
