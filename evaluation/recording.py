@@ -105,11 +105,16 @@ def plain(settings: Settings, depth: int) -> Settings:
     )
 
 
+def arms_alone(settings: Settings, depth: int) -> Settings:
+    """The same, and nothing lifts or lowers pages: a replay does it."""
+    return replace(plain(settings, depth), named_pages=False, outlines=False, editions=False)
+
+
 def record(library: Library, asked: Asked, *, depth: int, tick: Tick = lambda _: None) -> Recording:
     """Ask every arm of the library every question, one at a time, so that the times are a person's.
 
     Args:
-        library: opened with `plain` settings, and without `named_pages` and `outlines`.
+        library: opened with settings of `arms_alone`.
         asked: the questions.
         depth: pages an arm returns.
         tick: called with the arm's name after each question.

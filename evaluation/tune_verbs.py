@@ -11,7 +11,7 @@ from evaluation import tune_report
 from evaluation.calibrate import Calibrated, calibrate
 from evaluation.folder import Benchmark, Files, read_files, read_folder, resolve
 from evaluation.placing import Placed, accepted, place, stored
-from evaluation.recording import NO_RERANKER, Asked, Recording, joined, plain, read, record
+from evaluation.recording import NO_RERANKER, Asked, Recording, arms_alone, joined, plain, read, record
 from evaluation.report import write_text
 from evaluation.tune import Tuning, settings_of, tune
 from evaluation.verbs import cache_directory
@@ -143,8 +143,8 @@ def _recorded(
     watch: Watch,
 ) -> Recording:
     deep = max(labels.read_depth, settings.candidates)
-    arms_alone = replace(plain(settings, deep), reranker=NO_RERANKER, named_pages=False, outlines=False)
-    with Library.open(directory, arms_alone) as library:
+    alone = replace(arms_alone(settings, deep), reranker=NO_RERANKER)
+    with Library.open(directory, alone) as library:
         asked = _asked(library, labels, files, watch)
         recording = record(library, asked, depth=deep, tick=watch.asking)
     settings = plain(settings, labels.read_depth)

@@ -11,7 +11,7 @@ from domain.errors import UsageError
 from domain.fingerprint import Fingerprint
 from domain.page import Query
 from domain.run import Run
-from evaluation.recording import Asked, Recording, plain, read, record, replayed
+from evaluation.recording import Asked, Recording, arms_alone, plain, read, record, replayed
 from library.build import pipeline
 from library.library import Library
 from library.options import SearchOptions
@@ -82,6 +82,30 @@ def test_what_is_replayed_is_what_is_served(recorded) -> None:
         )
         again = pipeline(parts, options)(Run.ask(*recording.asked.queries))
         assert again == served
+
+
+def test_arms_are_recorded_as_they_answer_and_what_lifts_pages_does_so_once(tmp_path) -> None:
+    for year in (2015, 2018):
+        with pymupdf.open() as document:
+            for number in range(6):
+                document.new_page(width=200, height=300).insert_text(
+                    (20, 40), "sales " * (number + year - 2014)
+                )
+            document.save(tmp_path / f"acme_{year}.pdf")
+    settings = SETTINGS.changed({"arms": ["lexical"]})
+    question = Query("q", "sales in 2015, on page 2")
+    with Library.open(tmp_path / "library", settings) as library:
+        library.index([tmp_path])
+        served = library.pipeline(SearchOptions(k=50, rerank="off"))(Run.ask(question))
+        extents = {document.id: document.extent for document in library.documents()}
+        meant = {"q": library.meant(question)}
+    with Library.open(tmp_path / "library", arms_alone(settings, 50)) as library:
+        asked = Asked((question,), {"q": {"x/0001": 1}}, ("d",), 12, extents, meant)
+        recording = record(library, asked, depth=50)
+    again = pipeline(replayed(recording, settings), SearchOptions(k=50, rerank="off"))(Run.ask(question))
+    assert [(hit.page, pytest.approx(hit.score)) for hit in again.answers[0].hits] == [
+        (hit.page, hit.score) for hit in served.answers[0].hits
+    ]
 
 
 def test_every_arm_and_every_logit_is_recorded_with_its_time(recorded) -> None:
