@@ -67,9 +67,9 @@ def _others(asked: list[int], extents: Mapping[str, Extent]) -> frozenset[str]:
     others: set[str] = set()
     for own in editions.values():
         there = set(own.values())
-        wanted = [year for year in asked if year in there]
-        wanted = wanted or [max(asked) + AFTER] if max(asked) + AFTER in there else wanted
-        others |= {doc for doc, year in own.items() if wanted and year != max(wanted)}
+        wanted = max(there.intersection(asked), default=max(asked) + AFTER)
+        if wanted in there:
+            others |= {doc for doc, year in own.items() if year != wanted}
     return frozenset(others)
 
 

@@ -32,10 +32,9 @@ def with_openings(pages: Sequence[WordPage], *, untitled: float) -> list[WordPag
         pages: a document's pages one after the other.
         untitled: the share, as that of real PDFs which carry no title.
     """
-    first: dict[str, WordPage] = {}
     found = []
-    for page in pages:
-        begun = first.setdefault(page.document, page)
+    for page, first in zip(pages, first_pages(pages), strict=True):
+        begun = pages[first]
         bare = crc32(page.document.encode()) % 1000 < 1000 * untitled
         opening = () if begun is page else begun.words[:OPENING]
         found.append(replace(page, opening=opening, title="" if bare else page.title))
