@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The text of a page in reading order, and its words in the same order; `recognised`: OCR has read it."""
+    """The text of a page in reading order, and its words in the same order; `recognised`: by OCR too."""
 
     text: str = ""
     words: tuple[Word, ...] = ()
@@ -83,6 +83,13 @@ def plain(lines: Sequence[str]) -> str:
     return "\n".join(pieces)
 
 
+def places(sides: Sequence[int]) -> Iterator[Box]:
+    """The boxes whose sides, x0 y0 x1 y1 of one after the other, are given in `STEPS`."""
+    shares = [side / STEPS for side in sides]
+    corners = (iter(shares),) * 4
+    return (Box(*box) for box in zip(*corners, strict=True))
+
+
 def _inflated(data: bytes) -> bytes:
     inflater = zlib.decompressobj()
     text = inflater.decompress(data, _MAX_BYTES)
@@ -92,7 +99,4 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _words(texts: list[Any], sides: list[Any]) -> tuple[Word, ...]:
-    shares = [side / STEPS for side in sides]
-    corners = (iter(shares),) * 4
-    boxes = (Box(*box) for box in zip(*corners, strict=True))
-    return tuple(Word(str(text), box) for text, box in zip(texts, boxes, strict=True))
+    return tuple(Word(str(text), box) for text, box in zip(texts, places(sides), strict=True))

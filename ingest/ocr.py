@@ -1,4 +1,4 @@
-"""Reads the words off a page image with tesseract, for pages that have no text layer.
+"""Reads the words off a page image with tesseract, where the text layer has none.
 
 An enrichment pass: a page is searchable by sight first, and by these words later. Needs the tesseract program;
 whoever wires the pass asks `missing` first and says what lacks.
@@ -26,17 +26,22 @@ SCAN_DPI = 200
 def missing() -> str | None:
     """What OCR lacks on this machine, in a sentence with the remedy; None when it can run."""
     if shutil.which("tesseract") is None:
-        return (
-            "pages without a text layer are read by sight only: install the program tesseract (tesseract-ocr)"
-        )
+        return "scans and words in pictures are read by sight only: install the program tesseract (tesseract-ocr)"
     return None
 
 
-def recognise(image: Image.Image, *, languages: str = "eng", timeout_s: float = 60.0) -> tuple[Word, ...]:
+def recognise(
+    image: Image.Image,
+    *,
+    languages: str = "eng",
+    timeout_s: float = 60.0,
+    min_confidence: float = MIN_CONFIDENCE,
+) -> tuple[Word, ...]:
     """Read the words of a page image, in reading order.
 
     Args:
         image: the upright page, best at `SCAN_DPI` or more.
+        min_confidence: of a word that is believed, in percent, as tesseract gives it.
         languages: tesseract's language codes, joined by `+`.
         timeout_s: after this many seconds the page is given up.
 
@@ -69,21 +74,24 @@ def recognise(image: Image.Image, *, languages: str = "eng", timeout_s: float = 
         raise DocumentError("crashed", f"tesseract broke on this page: {said or done.returncode}")
     lines = io.StringIO(done.stdout.decode(errors="replace"), newline="\n")
     table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    return words_of(table, width_px=image.width, height_px=image.height)
+    return words_of(table, width_px=image.width, height_px=image.height, min_confidence=min_confidence)
 
 
-def words_of(table: Iterable[Mapping[str, str]], *, width_px: int, height_px: int) -> tuple[Word, ...]:
+def words_of(
+    table: Iterable[Mapping[str, str]], *, width_px: int, height_px: int, min_confidence: float
+) -> tuple[Word, ...]:
     """Turn tesseract's lines into words with boxes in fractions of the page.
 
     Args:
         table: lines with `text`, `conf` (percent, -1 for no word), `left`, `top`, `width`, `height` (px).
         width_px: of the image that was read.
         height_px: of the image that was read.
+        min_confidence: of a word that is believed, in percent.
     """
     found = []
     for line in table:
         text = (line["text"] or "").strip()
-        if text and float(line["conf"]) >= MIN_CONFIDENCE:
+        if text and float(line["conf"]) >= min_confidence:
             left, top, width, height = (int(line[name]) for name in ("left", "top", "width", "height"))
             box = Box(left / width_px, top / height_px, (left + width) / width_px, (top + height) / height_px)
             found.append(Word(text, box))

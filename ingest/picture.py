@@ -1,9 +1,12 @@
 """From pixels to stored bytes: grey or colour, PNG or JPEG, blank or not."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
+
+from domain.page import Box
 
 _FLAT_COLOURS = 32
 _SMALL_PIXELS = 40_000
@@ -11,6 +14,7 @@ _COLOUR_STEP = 6
 _INK_STEP = 40
 _INK_SHARE = 0.0004
 _TINT_SHARE = 0.01
+_AROUND = 1
 _SHRINK = 4
 
 
@@ -58,6 +62,34 @@ def has_ink(image: Image.Image) -> bool:
     if _differs(small.convert("L").histogram(), _INK_SHARE):
         return True
     return any(_differs(band.histogram(), _TINT_SHARE) for band in small.split())
+
+
+def wordless(image: Image.Image, boxes: Iterable[Box]) -> float:
+    """The share of a page, in [0, 1], that changes across and down at once where no word of its text layer stands.
+
+    Letters do, and what is drawn in detail; areas of one colour and the rules of tables do not.
+    """
+    small = without_words(image.convert("L").reduce(_SHRINK), boxes)
+    width, height = small.width - 1, small.height - 1
+    if not width or not height:
+        return 0.0
+    here = small.crop((0, 0, width, height))
+    across = ImageChops.difference(here, small.crop((1, 0, width + 1, height)))
+    down = ImageChops.difference(here, small.crop((0, 1, width, height + 1)))
+    changes = ImageChops.darker(across, down).histogram()
+    return sum(changes[_INK_STEP:]) / sum(changes)
+
+
+def without_words(image: Image.Image, boxes: Iterable[Box]) -> Image.Image:
+    """A grey picture (mode L) whose words are painted over in the shade of the paper, the commonest."""
+    histogram = image.histogram()
+    painted, paper = image.copy(), histogram.index(max(histogram))
+    draw = ImageDraw.Draw(painted)
+    for box in boxes:
+        left, right = sorted((box.x0 * image.width, box.x1 * image.width))
+        top, bottom = sorted((box.y0 * image.height, box.y1 * image.height))
+        draw.rectangle((left - _AROUND, top - _AROUND, right + _AROUND, bottom + _AROUND), fill=paper)
+    return painted
 
 
 def _differs(histogram: list[int], share: float) -> bool:

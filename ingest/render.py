@@ -37,6 +37,7 @@ class Rendered:
         text: the text layer in reading order, "" where there is none.
         layer: text and words with their places on the upright picture, packed to be stored.
         blank: nothing is drawn and nothing is written on it.
+        wordless: the share of the page that is drawn in detail where no word of the text layer stands.
         renderer: what read it.
     """
 
@@ -48,6 +49,7 @@ class Rendered:
     text: str = field(repr=False)
     layer: bytes = field(repr=False)
     blank: bool
+    wordless: float
     renderer: EngineName
 
     @property
@@ -206,5 +208,5 @@ def _rendered(number: int, engine: EngineName, answer: Message) -> Rendered:
     cut = int(fields["image_bytes"])
     return Rendered(
         number, int(fields["width_px"]), int(fields["height_px"]), body[:cut], str(fields["media_type"]),
-        str(fields["text"]), body[cut:], bool(fields["blank"]), engine,
+        str(fields["text"]), body[cut:], bool(fields["blank"]), float(fields["wordless"]), engine,
     )  # fmt: skip

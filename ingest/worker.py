@@ -12,9 +12,9 @@ from typing import Any
 
 from domain.errors import DocumentError
 from ingest.engine import Document, Drawn, Outline
-from ingest.layer import pack, plain
+from ingest.layer import pack, places, plain
 from ingest.limits import Limits
-from ingest.picture import encode, has_ink
+from ingest.picture import encode, has_ink, wordless
 from ingest.sandbox import allow_cpu, confine, die_with
 from ingest.wire import ClosedError, Message, receive, send
 
@@ -73,6 +73,7 @@ class Reader:
         fields = {
             "width_px": image.width, "height_px": image.height, "media_type": picture.media_type,
             "text": whole, "blank": not text.words and not has_ink(image), "image_bytes": len(picture.data),
+            "wordless": wordless(image, places(text.boxes)),
         }  # fmt: skip
         return Message(fields, picture.data + layer)
 

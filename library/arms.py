@@ -16,9 +16,6 @@ from retrieve.engine import Engine
 from retrieve.lexical import LexicalIndex, LexicalPage
 from retrieve.search import lexical, search
 
-FEW_CHARACTERS = 20
-"""A text layer shorter than this is a page number or a stamp, not the page's text."""
-
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
@@ -27,7 +24,7 @@ class PageContent:
     Attributes:
         title: the document's name as people write it.
         text: of the text layer or by OCR; may be empty.
-        seen: the words that the encoder made out, once the visual arm holds the page; may be empty.
+        seen: the words that the encoder made out and `text` lacks, once the visual arm holds the page; may be empty.
     """
 
     id: PageId
@@ -39,8 +36,8 @@ class PageContent:
 
     @property
     def words(self) -> str:
-        """What the page is found by in words: its text, or what was seen where it has next to none."""
-        return self.text if len(self.text) >= FEW_CHARACTERS else f"{self.text} {self.seen()}".strip()
+        """What the page is found by in words: its text, and what was seen where that lacks words."""
+        return f"{self.text} {self.seen()}".strip()
 
 
 class Arm(Protocol):

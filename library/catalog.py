@@ -223,7 +223,7 @@ class Catalog:
             {
                 "document_id": document_id, "number": page.number, "width_px": page.width_px,
                 "height_px": page.height_px, "image": page.image, "media_type": page.media_type,
-                "words": page.words, "characters": page.characters,
+                "words": page.words, "characters": page.characters, "wordless": page.wordless,
                 "state": "blank" if page.blank else "rendered",
             }
             for page in pages

@@ -1,12 +1,16 @@
 """Pages on their way into the arms, fresh from the renderer or from the store."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import astuple
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from domain import words
-from domain.page import PageId, page_id
+from domain.page import PageId, Word, page_id
 from ingest.layer import Layer, unpack
 from ingest.ocr import missing
 from library.arms import PageContent, VisualArm
@@ -17,6 +21,12 @@ from rerank.reranker import LEGIBLE, PageFeatures
 
 WORDS_TYPE = "application/zlib"
 """Media type of a stored text layer."""
+
+FEW_CHARACTERS = 20
+"""A text layer shorter than this is a page number or a stamp, not the page's text."""
+
+WORDLESS = 0.0015
+"""Where so much of a page is drawn in detail without words, words may be in it (0106)."""
 
 COVERS = 2
 """Pages before the first that says something, at most."""
@@ -41,13 +51,33 @@ def stored_content(stores: Stores, document: DocumentRow, row: PageRow) -> PageC
     return content(stores, document, number=row.number, text=page_words(stores, row).text, image=image)
 
 
+def lacks_words(row: PageRow) -> bool:
+    """Whether a page has next to no text, or much that is drawn beside its text and may be words."""
+    return row.characters < FEW_CHARACTERS or (row.wordless or 0.0) >= WORDLESS
+
+
 def seen(stores: Stores, page: PageId) -> str:
-    """The words that the built-in encoder made out on a page; empty where OCR will read the page, and better."""
-    if stores.settings.ocr and missing() is None:
+    """The words that the built-in encoder made out where a page's text layer has none.
+
+    Empty where the page lacks none, and where OCR will read it, and better.
+    """
+    row = stores.catalog.page(page)
+    if not lacks_words(row) or (stores.settings.ocr and missing() is None):
         return ""
     found = features(stores, page)
     namer = stores.models.namer if found else None
-    return namer.text(found) if namer and found else ""
+    if not namer or not found:
+        return ""
+    apart = ~_covered(found.boxes, page_words(stores, row).words)
+    return namer.text(PageFeatures(found.rows[apart], found.boxes[apart]))
+
+
+def _covered(places: NDArray[np.float32], by: Sequence[Word]) -> NDArray[np.bool_]:
+    """Which boxes (n, 4) have their middle in the box of a word: (n,)."""
+    boxes = np.array([astuple(word.box) for word in by], dtype=np.float32).reshape(-1, 4)
+    middles = (places[:, None, :2] + places[:, None, 2:]) / 2
+    inside: NDArray[np.bool_] = np.all((boxes[:, :2] <= middles) & (middles <= boxes[:, 2:]), axis=-1)
+    return np.asarray(np.any(inside, axis=1), dtype=np.bool_)
 
 
 def features(stores: Stores, page: PageId) -> PageFeatures | None:

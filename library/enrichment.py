@@ -1,25 +1,31 @@
-"""Words for pages that have none: OCR after a page is already searchable by sight."""
+"""Words that text layers lack, of scans and of pictures on pages: OCR after a page is already searchable."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import sqlalchemy as sa
+
 from domain.errors import DocumentError
 from domain.page import Word
-from ingest.layer import pack_words
+from ingest.layer import Layer, pack_words
 from ingest.ocr import SCAN_DPI, missing, recognise
-from library.arms import FEW_CHARACTERS, Arm
+from ingest.picture import without_words, wordless
+from library.arms import Arm
 from library.batches import batched
-from library.contents import WORDS_TYPE, content, page_words, picture
+from library.contents import FEW_CHARACTERS, WORDS_TYPE, content, lacks_words, page_words, picture
 from library.numbering import read_numbers
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
 
 log = logging.getLogger(__name__)
 
+SURE = 60.0
+"""Percent; what tesseract reads off photographs and drawings is below this as a rule, and words are above."""
+
 
 def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
-    """Read the pages without a text layer of these documents, a batch a step; each page is read once.
+    """Read what the text layers of these documents' pages lack, a batch a step; each page is read once.
 
     Yields:
         The document's name and the number of the last page read.
@@ -41,10 +47,22 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
 
 
 def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:
-    """The searchable pages of a document that have next to no text and that OCR has not read."""
+    """A document's searchable pages that lack words, next to all or those in pictures, and that OCR has not read."""
     for row in stores.catalog.pages(document_id, states=("ready",)):
-        if row.characters < FEW_CHARACTERS and not page_words(stores, row).recognised:
+        if lacks_words(row) and not page_words(stores, row).recognised:
             yield row
+
+
+def measure(stores: Stores, document_id: str) -> None:
+    """Look at a document's pages as rendering does now, where that was done before it measured what has no words."""
+    found = [
+        {"document_id": document_id, "number": row.number, "wordless": _wordless(stores, row)}
+        for row in stores.catalog.pages(document_id, states=("ready",))
+        if row.wordless is None
+    ]
+    if found:
+        with stores.catalog.begin() as session:
+            session.execute(sa.update(PageRow), found)
 
 
 def can_enrich(stores: Stores, documents: Sequence[str]) -> bool:
@@ -67,14 +85,13 @@ def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: 
     """Words into the arms first, durable; then the rows: killed in between, the pages are read again."""
     found, contents = [], []
     with ThreadPoolExecutor(stores.settings.readers) as readers:  # each runs a program of its own
-        read = list(readers.map(lambda row: _words(stores, document, row), rows))
-    for row, words in zip(rows, read, strict=True):
-        text = " ".join(word.text for word in words)
-        blob = stores.blobs.put(pack_words(text, words, recognised=True), WORDS_TYPE)
-        found.append((row.number, blob, len(text)))
-        if text:
+        read = list(readers.map(lambda row: _layer(stores, document, row), rows))
+    for row, layer in zip(rows, read, strict=True):
+        blob = stores.blobs.put(pack_words(layer.text, layer.words, recognised=True), WORDS_TYPE)
+        found.append((row.number, blob, len(layer.text)))
+        if layer.recognised:
             image = stores.blobs.get(row.image or "")
-            contents.append(content(stores, document, number=row.number, text=text, image=image))
+            contents.append(content(stores, document, number=row.number, text=layer.text, image=image))
     for arm in arms:
         if arm.name != "visual" and contents:
             arm.add(contents)
@@ -83,14 +100,34 @@ def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: 
         stores.mark_synced(arm)
 
 
-def _words(stores: Stores, document: DocumentRow, row: PageRow) -> tuple[Word, ...]:
-    """What tesseract reads; what the page has already where it gives up, so that it is not asked again."""
-    image = picture(stores.blobs.get(row.image or ""))
+def _wordless(stores: Stores, row: PageRow) -> float:
+    boxes = (word.box for word in page_words(stores, row).words)
+    return wordless(picture(stores.blobs.get(row.image or "")), boxes)
+
+
+def _layer(stores: Stores, document: DocumentRow, row: PageRow) -> Layer:
+    """A page's words, and behind them those that tesseract reads where they do not stand.
+
+    `recognised` says whether it read any; where it gives up, none, and it is not asked again.
+    """
+    own = page_words(stores, row)
+    image = picture(stores.blobs.get(row.image or "")).convert("L")
     scale = SCAN_DPI / stores.settings.dpi
     if scale > 1:
         image = image.resize((round(image.width * scale), round(image.height * scale)))
+    image = without_words(image, (word.box for word in own.words))
     try:
-        return recognise(image) or page_words(stores, row).words
+        if row.characters < FEW_CHARACTERS:
+            read = recognise(image)
+        else:
+            read = tuple(filter(_tells, recognise(image, min_confidence=SURE)))
     except DocumentError as error:
         log.warning("%s", error, extra={"document": document.id, "page": row.number})
-        return page_words(stores, row).words
+        return own
+    text = "\n".join(filter(None, [own.text, " ".join(word.text for word in read)]))
+    return Layer(text, own.words + read, bool(read))
+
+
+def _tells(word: Word) -> bool:
+    """Two letters or digits: less is an arrow's head or a bullet."""
+    return sum(map(str.isalnum, word.text)) > 1

@@ -32,4 +32,5 @@ class StoredPage:
     media_type: str
     words: str
     characters: int
+    wordless: float
     blank: bool

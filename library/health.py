@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.errors import StoreError
 from domain.page import page_id
+from library.enrichment import measure
 from library.jobs import Input
 from library.numbering import read_numbers
 from library.results import VerifyReport
@@ -56,6 +57,7 @@ def repair(stores: Stores) -> Repair:
         repaired += sync(stores, arms, every=True)
         for document in stores.catalog.documents(state="ready"):
             read_numbers(stores, document.id)
+            measure(stores, document.id)
         lost = tuple(loss.document.name for loss in losses if loss.page is None)
         inputs = [Input(row.name, document_id=row.id) for row, _ in queued]
         job_id = stores.jobs.create(queued[0][0].collection, inputs) if inputs else None

@@ -167,6 +167,7 @@ class Indexer:
             media_type=page.media_type,
             words=blobs.put(page.layer, WORDS_TYPE),
             characters=len(page.text),
+            wordless=page.wordless,
             blank=page.blank,
         )
 

@@ -87,8 +87,8 @@ class Settings:
         trust_remote_code: whether a checkpoint may run code of its own.
         offline: whether models may only come from files on this machine.
         engine_key: the key of a remote engine; never written to the file.
-        ocr: whether tesseract, where it is installed, reads pages without a text layer for the lexical and text
-            arms and for the reranker, after they can be found by sight; never for the visual arm alone.
+        ocr: whether tesseract, where it is installed, reads scans, and words in pictures on other pages, for the
+            lexical and text arms and for the reranker, after they can be found by sight; never for sight alone.
     """
 
     encoder: str = "builtin"

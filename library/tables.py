@@ -50,7 +50,10 @@ class DocumentRow(Base):
 
 
 class PageRow(Base):
-    """A page. `state` is queued, rendered, embedded, ready, blank or failed."""
+    """A page. `state` is queued, rendered, embedded, ready, blank or failed.
+
+    `wordless`: the share of it that is drawn in detail without words; None where that was never measured.
+    """
 
     __tablename__ = "pages"
     __table_args__ = (Index("pages_by_state", "state"),)
@@ -63,6 +66,7 @@ class PageRow(Base):
     media_type: Mapped[str | None]
     words: Mapped[str | None]
     characters: Mapped[int] = mapped_column(default=0)
+    wordless: Mapped[float | None]
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]
 

@@ -92,7 +92,7 @@ def _version(package: str) -> str | None:
 def _programs() -> dict[str, str]:
     missing = {
         "pdftoppm": "missing: PDFs that MuPDF refuses cannot be tried with poppler (package poppler-utils)",
-        "tesseract": "missing: pages without a text layer are read by sight only (package tesseract-ocr)",
+        "tesseract": "missing: scans and words in pictures are read by sight only (package tesseract-ocr)",
     }
     return {name: shutil.which(name) or sentence for name, sentence in missing.items()}
 

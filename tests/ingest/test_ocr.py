@@ -88,7 +88,7 @@ def test_specks_and_empty_cells_are_no_words() -> None:
         ("sales", "30", "50", "20", "40", "10"),
     ]
     table = [dict(zip(names, line, strict=True)) for line in lines]
-    assert words_of(table, width_px=100, height_px=200) == (
+    assert words_of(table, width_px=100, height_px=200, min_confidence=30.0) == (
         Word("net", Box(0.1, 0.1, 0.4, 0.15)),
         Word("sales", Box(0.5, 0.1, 0.9, 0.15)),
     )

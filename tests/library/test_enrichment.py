@@ -1,15 +1,19 @@
-"""Pages without a text layer are found by sight at once, and by words after OCR has read them."""
+"""Pages are found by sight at once, and by words that their text layers lack after OCR has read them."""
 
 import shutil
 
 import pymupdf
 import pytest
+import sqlalchemy as sa
 from PIL import Image, ImageDraw, ImageFont
 
+from domain.page import page_id
 from library import enrichment
+from library.contents import seen
 from library.library import Library
 from library.options import SearchOptions
 from library.settings import Settings
+from library.tables import PageRow
 
 pytestmark = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
 SETTINGS = Settings(encoder="colour", reranker="none", arms=("visual", "lexical"), workers=1, ocr=True)
@@ -116,3 +120,87 @@ def test_without_ocr_a_scan_is_found_by_the_words_that_the_encoder_makes_out(sca
     with Library.open(tmp_path / "library", settings.changed({"ocr": True})) as library:
         library.index([scan])
         assert [word.text for word in library.words(hits[0].page_id)] == ["turbine", "inspection"]
+
+
+@pytest.fixture
+def pictured(tmp_path):
+    """Three pages with text: a picture of words on the first, a drawing on the second, a table's rules on the third."""
+    picture = Image.new("RGB", (1200, 500), "white")
+    draw = ImageDraw.Draw(picture)
+    for line, words in enumerate(("turbine inspection", "blade clearance", "governor overspeed")):
+        draw.text((60, 40 + 140 * line), words, fill="black", font=ImageFont.load_default(96))
+    picture.save(tmp_path / "words.png")
+    with pymupdf.open() as document:
+        page = document.new_page(width=612, height=792)
+        page.insert_text((72, 72), "Filed on 3 May in the matter of the northern plant", fontsize=11)
+        page.insert_image((72, 120, 540, 315), filename=tmp_path / "words.png")
+        page = document.new_page(width=612, height=792)
+        page.insert_text((72, 72), "A drawing of circles and lines stands below", fontsize=11)
+        for at in range(30):
+            page.draw_circle((120 + 12 * at, 300 + 7 * at), 60)
+            page.draw_line((80, 150 + 18 * at), (520, 700 - 18 * at))
+        page = document.new_page(width=612, height=792)
+        for row in range(30):
+            page.draw_line((72, 80 + 20 * row), (540, 80 + 20 * row))
+            page.insert_text(
+                (76, 96 + 20 * row), f"Line item {row} of the consolidated statement {row * 317}"
+            )
+        document.save(tmp_path / "pictured.pdf")
+    return tmp_path / "pictured.pdf"
+
+
+def test_words_in_a_picture_on_a_page_with_text_are_found_after_its_own(
+    pictured, tmp_path, monkeypatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        enrichment,
+        "recognise",
+        lambda image, true=enrichment.recognise, **how: read.append(image) or true(image, **how),
+    )
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        library.index([pictured])
+        assert len(read) == 2, "the table's rules hold no words"
+        (hit,) = library.search("overspeed", LEXICAL).hits
+        assert hit.page == 1
+        words = [word.text for word in library.words(hit.page_id)]
+        assert words[:3] == ["Filed", "on", "3"]
+        assert words[-6:] == ["turbine", "inspection", "blade", "clearance", "governor", "overspeed"]
+        assert words.count("northern") == 1, "painted over before the picture is read"
+        drawing = [word.text for word in library.words(page_id(hit.document_id, 2))]
+        assert drawing == ["A", "drawing", "of", "circles", "and", "lines", "stands", "below"]
+        assert len(library.index([pictured]).skipped) == 1
+        assert len(read) == 2
+
+
+def test_pages_of_a_library_made_before_are_measured_by_repair_and_read_when_indexed_again(
+    pictured, tmp_path
+) -> None:
+    with Library.open(tmp_path / "library", SETTINGS.changed({"ocr": False})) as library:
+        library.index([pictured])
+        with library._stores.catalog.begin() as session:
+            measured = [row.wordless for row in session.scalars(sa.select(PageRow).order_by(PageRow.number))]
+            session.execute(sa.update(PageRow).values(wordless=None))
+    with Library.open(tmp_path / "library", SETTINGS) as library:
+        assert len(library.index([pictured]).skipped) == 1, "nobody knows that it lacks words"
+        library.verify(repair=True)
+        with library._stores.catalog.begin() as session:
+            again = [row.wordless for row in session.scalars(sa.select(PageRow).order_by(PageRow.number))]
+        assert again == pytest.approx(measured, rel=0.1)
+        assert library.index([pictured]).skipped == ()
+        assert [hit.page for hit in library.search("overspeed", LEXICAL).hits] == [1]
+
+
+def test_without_ocr_words_in_pictures_are_those_that_the_encoder_makes_out_and_the_text_does_not_count_twice(
+    pictured, tmp_path
+) -> None:
+    settings = Settings(reranker="none", arms=("visual", "lexical"), workers=1, ocr=False)
+    with Library.open(tmp_path / "library", settings) as library:
+        library.index([pictured])
+        (document,) = library.documents()
+        assert [hit.page for hit in library.search("turbine inspection", LEXICAL).hits] == [1]
+        made_out = seen(library._stores, page_id(document.id, 1)).split()
+        assert {"turbine", "inspection", "clearance"} <= set(made_out)
+        assert not {"filed", "matter", "northern", "plant"} & set(made_out)
+        assert seen(library._stores, page_id(document.id, 3)) == ""
+        assert "turbine" not in library.text(page_id(document.id, 1)), "only real words are shown"

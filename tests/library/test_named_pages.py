@@ -78,6 +78,7 @@ def test_a_library_of_an_earlier_recto_is_taken_up_and_numbered_by_a_repair(
     with sqlite3.connect(tmp_path / "library" / "catalog.sqlite") as catalog:
         catalog.execute("ALTER TABLE documents DROP COLUMN before_one")
         catalog.execute("ALTER TABLE documents DROP COLUMN outline")
+        catalog.execute("ALTER TABLE pages DROP COLUMN wordless")
         catalog.execute("UPDATE alembic_version SET version_num = '0001'")
     with Library.open(tmp_path / "library", SETTINGS) as library:
         assert library.documents()[0].extent.before is None
