@@ -1,4 +1,4 @@
-"""Editions of a document, whose names differ in the year alone: a question that names a year asks for that year's."""
+"""Editions of a document, whose names differ in year or quarter alone: a question that names one asks for that one."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,13 @@ AFTER = 1
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _SHORT = re.compile(r"\bfy ?'?(\d\d)(?!\d)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
+_QUARTER = re.compile(
+    r"(?<![a-z])q(?P<after>[1-4])(?=20\d\d|\D|$)|(?<![a-z\d])(?P<before>[1-4])q(?=\d\d|\D|$)"
+    r"|\b(?P<spelled>first|second|third|fourth)[ -]quarter",
+    re.IGNORECASE,
+)
+_YEAR_BEHIND = re.compile(r"(?<![a-z\d])(?:q[1-4]|[1-4]q)(?=20\d\d|'\d\d|(?<=q)\d\d)", re.IGNORECASE)
+_SPELLED = ("first", "second", "third", "fourth")
 
 
 def prefer_editions(extents_of: ExtentsOf) -> Stage:
@@ -27,7 +34,8 @@ def prefer_editions(extents_of: ExtentsOf) -> Stage:
 
     "Capital expenditure in 2018" is then answered from `acme_2018.pdf` and not from `acme_2022.pdf`, which uses the
     same words. Of several years the last one counts that has an edition; a year without one is looked for in the
-    edition after it. Rankings of questions that name no year stay as they are, and so do documents without editions.
+    edition after it. Of a year's editions, those of a quarter that the question names, where there are such. Rankings
+    of questions that name no year stay as they are, and so do documents without editions.
 
     Args:
         extents_of: tells how documents are called.
@@ -40,15 +48,25 @@ def prefer_editions(extents_of: ExtentsOf) -> Stage:
 
 
 def years(text: str) -> list[int]:
-    """The years that a text names: "2018", "FY18", "FY2018"."""
-    return [int(year) for year in _YEAR.findall(_SHORT.sub(r" 20\1 ", text.replace("_", " ")))]
+    """The years that a text names: "2018", "FY18", "2Q18"."""
+    plain = _YEAR_BEHIND.sub(" fy", text.replace("_", " "))
+    return [int(year) for year in _YEAR.findall(_SHORT.sub(r" 20\1 ", plain))]
+
+
+def quarters(text: str) -> list[int]:
+    """The quarters that a text names, from 1 to 4: "Q2 2018", "2Q18", "second quarter"."""
+    found = _QUARTER.finditer(text.replace("_", " "))
+    return [
+        int(one["after"] or one["before"] or 1 + _SPELLED.index(one["spelled"].casefold())) for one in found
+    ]
 
 
 def _preferred(answer: Answer, extents_of: ExtentsOf) -> Answer:
     asked = years(answer.query.text)
     if not asked or not answer.hits:
         return answer
-    others = _others(asked, extents_of({document_of(hit.page) for hit in answer.hits}))
+    extents = extents_of({document_of(hit.page) for hit in answer.hits})
+    others = _others(asked, quarters(answer.query.text), extents)
     if not others:
         return answer
     scores = minmax([hit.score for hit in answer.hits])
@@ -57,24 +75,29 @@ def _preferred(answer: Answer, extents_of: ExtentsOf) -> Answer:
     return replace(answer, hits=ranked(replace(hit, score=score - loss) for hit, score, loss in lowered))
 
 
-def _others(asked: list[int], extents: Mapping[str, Extent]) -> frozenset[str]:
+def _others(asked: list[int], in_quarters: list[int], extents: Mapping[str, Extent]) -> frozenset[str]:
     """The documents beside which an edition stands that is asked for."""
-    editions: dict[str, dict[str, int]] = {}
+    editions: dict[str, dict[str, tuple[int, int]]] = {}
     for doc, extent in extents.items():
         if found := _edition(extent.name):
-            name, year = found
-            editions.setdefault(name, {})[doc] = year
+            name, period = found
+            editions.setdefault(name, {})[doc] = period
     others: set[str] = set()
     for own in editions.values():
-        there = set(own.values())
+        there = {year for year, _ in own.values()}
         wanted = max(there.intersection(asked), default=max(asked) + AFTER)
-        if wanted in there:
-            others |= {doc for doc, year in own.items() if year != wanted}
+        meant = {period for period in own.values() if period[0] == wanted}
+        meant = {period for period in meant if period[1] in in_quarters} or meant
+        if meant:
+            others |= {doc for doc, period in own.items() if period not in meant}
     return frozenset(others)
 
 
 @lru_cache(maxsize=4096)
-def _edition(name: str) -> tuple[str, int] | None:
-    """What editions of a document share in their names, and this one's year; None where the name has none."""
-    found = _YEAR.search(name)
-    return (_DIGITS.sub("#", name).casefold(), int(found[0])) if found else None
+def _edition(name: str) -> tuple[str, tuple[int, int]] | None:
+    """What editions of a document share in their names, and this one's year and quarter; None where it has no year.
+
+    A name without a quarter has 0.
+    """
+    year, quarter = years(name), quarters(name)
+    return (_DIGITS.sub("#", name).casefold(), (year[0], quarter[0] if quarter else 0)) if year else None

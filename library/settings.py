@@ -49,7 +49,7 @@ class Settings:
         named_pages: whether pages that a question names by their number ("on page 14") are lifted.
         outlines: whether pages to which a document's own table of contents leads are lifted where the question says the
             title, and that table itself lowered.
-        editions: whether, of documents whose names differ in the year alone, the one of the year that a question names
+        editions: whether, of documents whose names differ in year or quarter alone, the one that a question names
             comes before the others.
         tidy_questions: whether what a question says of the answer's form ("round to two decimals") is left out,
             a word that no page holds is also read as the one spelled most like it, and what pages say in place of
