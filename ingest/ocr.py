@@ -19,8 +19,12 @@ from domain.page import Box, Word
 MIN_CONFIDENCE = 30.0
 """Percent; tesseract reports specks and rules of drawings as words below this."""
 
+Line = tuple[Word, ...]
+
 SCAN_DPI = 200
 """Dots an inch that a page should be rendered at for OCR; tesseract is trained near 300, 200 is enough."""
+
+_LINE = ("block_num", "par_num", "line_num")
 
 
 def missing() -> str | None:
@@ -36,8 +40,8 @@ def recognise(
     languages: str = "eng",
     timeout_s: float = 60.0,
     min_confidence: float = MIN_CONFIDENCE,
-) -> tuple[Word, ...]:
-    """Read the words of a page image, in reading order.
+) -> tuple[Line, ...]:
+    """Read the words of a page image, line by line in reading order.
 
     Args:
         image: the upright page, best at `SCAN_DPI` or more.
@@ -74,25 +78,26 @@ def recognise(
         raise DocumentError("crashed", f"tesseract broke on this page: {said or done.returncode}")
     lines = io.StringIO(done.stdout.decode(errors="replace"), newline="\n")
     table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    return words_of(table, width_px=image.width, height_px=image.height, min_confidence=min_confidence)
+    return lines_of(table, width_px=image.width, height_px=image.height, min_confidence=min_confidence)
 
 
-def words_of(
+def lines_of(
     table: Iterable[Mapping[str, str]], *, width_px: int, height_px: int, min_confidence: float
-) -> tuple[Word, ...]:
-    """Turn tesseract's lines into words with boxes in fractions of the page.
+) -> tuple[Line, ...]:
+    """Turn tesseract's table into lines of words with boxes in fractions of the page; lines without words are left out.
 
     Args:
-        table: lines with `text`, `conf` (percent, -1 for no word), `left`, `top`, `width`, `height` (px).
+        table: rows with `text`, `conf` (percent, -1 for no word), `left`, `top`, `width`, `height` (px) and the numbers
+            of the line that they are in, `block_num`, `par_num`, `line_num`.
         width_px: of the image that was read.
         height_px: of the image that was read.
         min_confidence: of a word that is believed, in percent.
     """
-    found = []
-    for line in table:
-        text = (line["text"] or "").strip()
-        if text and float(line["conf"]) >= min_confidence:
-            left, top, width, height = (int(line[name]) for name in ("left", "top", "width", "height"))
+    lines: dict[tuple[str, ...], list[Word]] = {}
+    for row in table:
+        text = (row["text"] or "").strip()
+        if text and float(row["conf"]) >= min_confidence:
+            left, top, width, height = (int(row[name]) for name in ("left", "top", "width", "height"))
             box = Box(left / width_px, top / height_px, (left + width) / width_px, (top + height) / height_px)
-            found.append(Word(text, box))
-    return tuple(found)
+            lines.setdefault(tuple(row[name] for name in _LINE), []).append(Word(text, box))
+    return tuple(tuple(words) for words in lines.values())

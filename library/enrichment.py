@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import sqlalchemy as sa
 
 from domain.errors import DocumentError
 from domain.page import Word
-from ingest.layer import Layer, pack_words
+from ingest.layer import Layer, pack_words, plain
 from ingest.ocr import SCAN_DPI, missing, recognise
 from ingest.picture import without_words, wordless
 from library.arms import Arm
@@ -120,12 +121,13 @@ def _layer(stores: Stores, document: DocumentRow, row: PageRow) -> Layer:
         if row.characters < FEW_CHARACTERS:
             read = recognise(image)
         else:
-            read = tuple(filter(_tells, recognise(image, min_confidence=SURE)))
+            sure = (tuple(filter(_tells, line)) for line in recognise(image, min_confidence=SURE))
+            read = tuple(filter(None, sure))
     except DocumentError as error:
         log.warning("%s", error, extra={"document": document.id, "page": row.number})
         return own
-    text = "\n".join(filter(None, [own.text, " ".join(word.text for word in read)]))
-    return Layer(text, own.words + read, bool(read))
+    text = "\n".join(filter(None, [own.text, plain([" ".join(word.text for word in line) for line in read])]))
+    return Layer(text, own.words + tuple(chain(*read)), bool(read))
 
 
 def _tells(word: Word) -> bool:

@@ -167,6 +167,11 @@ def test_words_in_a_picture_on_a_page_with_text_are_found_after_its_own(
         assert words[:3] == ["Filed", "on", "3"]
         assert words[-6:] == ["turbine", "inspection", "blade", "clearance", "governor", "overspeed"]
         assert words.count("northern") == 1, "painted over before the picture is read"
+        assert library.text(hit.page_id).splitlines()[-3:] == [
+            "turbine inspection",
+            "blade clearance",
+            "governor overspeed",
+        ]
         drawing = [word.text for word in library.words(page_id(hit.document_id, 2))]
         assert drawing == ["A", "drawing", "of", "circles", "and", "lines", "stands", "below"]
         assert len(library.index([pictured]).skipped) == 1
