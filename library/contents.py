@@ -51,9 +51,9 @@ def stored_content(stores: Stores, document: DocumentRow, row: PageRow) -> PageC
     return content(stores, document, number=row.number, text=page_words(stores, row).text, image=image)
 
 
-def lacks_words(row: PageRow) -> bool:
+def lacks_words(characters: int, wordless: float | None) -> bool:
     """Whether a page has next to no text, or much that is drawn beside its text and may be words."""
-    return row.characters < FEW_CHARACTERS or (row.wordless or 0.0) >= WORDLESS
+    return characters < FEW_CHARACTERS or (wordless or 0.0) >= WORDLESS
 
 
 def seen(stores: Stores, page: PageId) -> str:
@@ -62,7 +62,7 @@ def seen(stores: Stores, page: PageId) -> str:
     Empty where the page lacks none, and where OCR will read it, and better.
     """
     row = stores.catalog.page(page)
-    if not lacks_words(row) or (stores.settings.ocr and missing() is None):
+    if not lacks_words(row.characters, row.wordless) or (stores.settings.ocr and missing() is None):
         return ""
     found = features(stores, page)
     namer = stores.models.namer if found else None

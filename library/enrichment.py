@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import sqlalchemy as sa
+from PIL import Image
 
 from domain.errors import DocumentError
 from domain.page import Word
@@ -16,6 +17,7 @@ from library.arms import Arm
 from library.batches import batched
 from library.contents import FEW_CHARACTERS, WORDS_TYPE, content, lacks_words, page_words, picture
 from library.numbering import read_numbers
+from library.settings import Settings
 from library.stores import Stores
 from library.tables import DocumentRow, PageRow
 
@@ -50,7 +52,7 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
 def unread(stores: Stores, document_id: str) -> Iterator[PageRow]:
     """A document's searchable pages that lack words, next to all or those in pictures, and that OCR has not read."""
     for row in stores.catalog.pages(document_id, states=("ready",)):
-        if lacks_words(row) and not page_words(stores, row).recognised:
+        if lacks_words(row.characters, row.wordless) and not page_words(stores, row).recognised:
             yield row
 
 
@@ -68,18 +70,23 @@ def measure(stores: Stores, document_id: str) -> None:
 
 def can_enrich(stores: Stores, documents: Sequence[str]) -> bool:
     """Whether OCR is wanted, is installed, and has something to read in these documents."""
-    return _wanted(stores) and missing() is None and any(next(unread(stores, doc), None) for doc in documents)
+    return (
+        reads_pictures(stores.settings)
+        and missing() is None
+        and any(next(unread(stores, doc), None) for doc in documents)
+    )
 
 
 def lacking(stores: Stores, documents: Sequence[str]) -> str | None:
     """What keeps pages of these documents from being read by OCR, and how many; None where nothing does."""
-    lacks = missing() if _wanted(stores) else None
+    lacks = missing() if reads_pictures(stores.settings) else None
     pages = sum(len(list(unread(stores, doc))) for doc in documents) if lacks else 0
     return f"{lacks} ({pages} pages)" if pages else None
 
 
-def _wanted(stores: Stores) -> bool:
-    return stores.settings.ocr and set(stores.settings.arms) != {"visual"}
+def reads_pictures(settings: Settings) -> bool:
+    """Whether OCR is wanted: never for sight alone."""
+    return settings.ocr and set(settings.arms) != {"visual"}
 
 
 def _read(stores: Stores, document: DocumentRow, rows: Sequence[PageRow], arms: Sequence[Arm]) -> None:
@@ -107,25 +114,36 @@ def _wordless(stores: Stores, row: PageRow) -> float:
 
 
 def _layer(stores: Stores, document: DocumentRow, row: PageRow) -> Layer:
-    """A page's words, and behind them those that tesseract reads where they do not stand.
-
-    `recognised` says whether it read any; where it gives up, none, and it is not asked again.
-    """
+    """What the page has already where tesseract gives up, so that it is not asked again."""
     own = page_words(stores, row)
-    image = picture(stores.blobs.get(row.image or "")).convert("L")
-    scale = SCAN_DPI / stores.settings.dpi
-    if scale > 1:
-        image = image.resize((round(image.width * scale), round(image.height * scale)))
-    image = without_words(image, (word.box for word in own.words))
     try:
-        if row.characters < FEW_CHARACTERS:
-            read = recognise(image)
-        else:
-            sure = (tuple(filter(_tells, line)) for line in recognise(image, min_confidence=SURE))
-            read = tuple(filter(None, sure))
+        return completed(own, picture(stores.blobs.get(row.image or "")), dpi=stores.settings.dpi)
     except DocumentError as error:
         log.warning("%s", error, extra={"document": document.id, "page": row.number})
         return own
+
+
+def completed(own: Layer, image: Image.Image, *, dpi: int) -> Layer:
+    """A page's words, and behind them those that tesseract reads elsewhere on it; `recognised` where there are such.
+
+    Args:
+        own: the text layer.
+        image: the page, at `dpi`.
+        dpi: dots an inch; a coarser picture than tesseract is used to is enlarged.
+
+    Raises:
+        UsageError: tesseract or a language of it is not installed.
+        DocumentError: tesseract gave the page up or broke on it.
+    """
+    image, scale = image.convert("L"), SCAN_DPI / dpi
+    if scale > 1:
+        image = image.resize((round(image.width * scale), round(image.height * scale)))
+    image = without_words(image, (word.box for word in own.words))
+    if len(own.text) < FEW_CHARACTERS:
+        read = recognise(image)
+    else:
+        sure = (tuple(filter(_tells, line)) for line in recognise(image, min_confidence=SURE))
+        read = tuple(filter(None, sure))
     text = "\n".join(filter(None, [own.text, plain([" ".join(word.text for word in line) for line in read])]))
     return Layer(text, own.words + tuple(chain(*read)), bool(read))
 

@@ -1,18 +1,23 @@
 """What indexing would cost, before it is spent: measured on a few pages, multiplied out."""
 
-import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from domain.errors import DocumentError, Failure
+from ingest.layer import unpack
+from ingest.ocr import missing
 from ingest.render import Rendered, Renderer
+from library.contents import lacks_words, picture
+from library.enrichment import completed, reads_pictures
 from library.models import Models
 from library.results import FailedInput
-from library.sources import sources
+from library.settings import Settings
+from library.sources import sources, stem
+from retrieve.dense import PageText
+from retrieve.encoder import Vectors
 
 SAMPLE_PAGES = 6
 BYTES_PER_NUMBER = {"int8": 1, "float16": 2}
@@ -25,7 +30,7 @@ class Estimate:
     """What a call of `index` would cost.
 
     Attributes:
-        sampled: pages that were rendered and embedded to find out.
+        sampled: pages that were rendered, read and embedded to find out.
         disk_bytes: originals, page pictures, words and vectors.
         vector_bytes: the part of it that searches read, mapped into memory.
         seconds: on this machine, as busy as it is now.
@@ -40,20 +45,11 @@ class Estimate:
     failed: tuple[FailedInput, ...]
 
 
-@dataclass(slots=True)
-class _Sample:
-    number_bytes: int
-    pages: int = 0
-    stored_bytes: int = 0
-    vector_bytes: int = 0
-    seconds: float = 0.0
-
-
-def estimated(renderer: Renderer, models: Models, paths: Sequence[Path], *, stored: str) -> Estimate:
-    """Probe every file, render and embed a few pages, and multiply out; `stored` as in the settings.
+def estimated(renderer: Renderer, models: Models, settings: Settings, paths: Sequence[Path]) -> Estimate:
+    """Probe every file, take a few pages through all that indexing does, and multiply out.
 
     Raises:
-        ModelError: the encoder cannot be loaded.
+        ModelError: a model cannot be loaded.
     """
     failed: list[FailedInput] = []
     readable: list[tuple[Path, int]] = []
@@ -65,42 +61,69 @@ def estimated(renderer: Renderer, models: Models, paths: Sequence[Path], *, stor
         except DocumentError as error:
             failed.append(FailedInput(str(source.path), Failure(error.code, str(error))))
     pages = sum(count for _, count in readable)
-    sample = _sampled(renderer, models, readable, _Sample(BYTES_PER_NUMBER[stored]))
-    each = max(sample.pages, 1)
-    originals = sum(path.stat().st_size for path, _ in readable)
-    vector_bytes = sample.vector_bytes * pages // each
+    _warm_up(models, settings)
+    started = time.perf_counter()
+    sample = list(_sampled(renderer, readable))
+    vectors = _embedded(models, settings, [(title, page) for title, page in sample if not page.blank])
+    seconds = time.perf_counter() - started
+    each = max(len(sample), 1)
+    stored_bytes = sum(len(page.image) + len(page.layer) for _, page in sample)
+    vector_bytes = sum(_bytes(own, BYTES_PER_NUMBER[settings.stored]) for own in vectors) * pages // each
     return Estimate(
         documents=len(readable),
         pages=pages,
-        sampled=sample.pages,
-        disk_bytes=originals + sample.stored_bytes * pages // each + vector_bytes,
+        sampled=len(sample),
+        disk_bytes=sum(path.stat().st_size for path, _ in readable)
+        + stored_bytes * pages // each
+        + vector_bytes,
         vector_bytes=vector_bytes,
-        seconds=sample.seconds * pages / each,
+        seconds=seconds * pages / each,
         failed=tuple(failed),
     )
 
 
-def _sampled(
-    renderer: Renderer, models: Models, readable: Sequence[tuple[Path, int]], found: _Sample
-) -> _Sample:
+def _warm_up(models: Models, settings: Settings) -> None:
+    """Load the models before their work is timed."""
+    if "visual" in settings.arms:
+        models.encoder.queries(["warm up"])
+    if "text" in settings.arms:
+        models.tower.queries(["warm up"])
+
+
+def _sampled(renderer: Renderer, readable: Sequence[tuple[Path, int]]) -> Iterator[tuple[str, Rendered]]:
+    """Pages from all over the files, each with its document's title."""
     step = max(1, len(readable) // SAMPLE_PAGES)
     chosen = readable[::step][:SAMPLE_PAGES]
-    models.encoder.queries(["warm up"])
     for path, count in chosen:
         numbers = sorted({1 + count * at // 3 for at in range(1, 3)}) if len(chosen) < 3 else [1 + count // 2]
-        started = time.perf_counter()
         for page in renderer.pages(path, [min(number, count) for number in numbers]):
             if isinstance(page, Rendered):
-                _add(found, models, page)
-        found.seconds += time.perf_counter() - started
-    return found
+                yield stem(path.name), page
 
 
-def _add(found: _Sample, models: Models, page: Rendered) -> None:
-    found.pages += 1
-    found.stored_bytes += len(page.image) + len(page.layer)
-    if page.blank:
-        return
-    with Image.open(io.BytesIO(page.image)) as image:
-        rows = models.encoder.pages([image.convert("RGB")])[0].rows
-    found.vector_bytes += rows.shape[0] * (rows.shape[1] * found.number_bytes + BYTES_PER_VECTOR)
+def _embedded(models: Models, settings: Settings, sample: Sequence[tuple[str, Rendered]]) -> list[Vectors]:
+    """What the arms would keep of these pages, those read by OCR that indexing would have read."""
+    vectors: list[Vectors] = []
+    if "visual" in settings.arms:
+        vectors += models.encoder.pages([picture(page.image) for _, page in sample])
+    with ThreadPoolExecutor(settings.readers) as readers:
+        texts = list(readers.map(lambda one: _text(settings, one[1]), sample))
+    if "text" in settings.arms:
+        titles = [title for title, _ in sample]
+        named = zip(titles, texts, strict=True)
+        vectors += models.tower.passages([PageText(title=title, text=text) for title, text in named])
+    return vectors
+
+
+def _text(settings: Settings, page: Rendered) -> str:
+    if not lacks_words(len(page.text), page.wordless) or not reads_pictures(settings) or missing():
+        return page.text
+    try:
+        return completed(unpack(page.layer), picture(page.image), dpi=settings.dpi).text
+    except DocumentError:
+        return page.text  # indexing will say so of this page, and keep what it has
+
+
+def _bytes(vectors: Vectors, of_a_number: int) -> int:
+    rows, dim = vectors.rows.shape
+    return int(rows * (dim * of_a_number + BYTES_PER_VECTOR))

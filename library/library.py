@@ -197,7 +197,7 @@ class Library:
 
     def estimate(self, paths: Sequence[Path | str]) -> Estimate:
         """What indexing these files would cost, measured on a few of their pages; nothing is kept."""
-        return estimated(self._renderer, self._models, [*map(Path, paths)], stored=self.settings.stored)
+        return estimated(self._renderer, self._models, self.settings, [*map(Path, paths)])
 
     def verify(self, *, repair: bool = False) -> VerifyReport:
         """Check every blob and index against the catalogue; with `repair`, rebuild what is damaged."""

@@ -65,6 +65,27 @@ def test_words_of_a_scan_are_found_after_the_pass_and_each_page_is_read_once(
         assert list(enrichment.enrich(library._stores, job.documents, ())) == []
 
 
+def test_an_estimate_reads_what_indexing_would_read_and_counts_vectors_of_meaning(
+    scan, tmp_path, monkeypatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        enrichment, "recognise", lambda image, true=enrichment.recognise: read.append(image) or true(image)
+    )
+    with Library.open(tmp_path / "both", SETTINGS) as library:
+        without = library.estimate([scan])
+        assert len(read) == 1, "of pages 2 and 3, which are looked at, the second has text"
+        assert library.documents() == ()
+    with Library.open(
+        tmp_path / "meaning", SETTINGS.changed({"arms": ["visual", "lexical", "text"]})
+    ) as library:
+        assert library.estimate([scan]).vector_bytes > without.vector_bytes
+    read.clear()
+    with Library.open(tmp_path / "sight", SETTINGS.changed({"arms": ["visual"]})) as library:
+        assert library.estimate([scan]).seconds > 0
+    assert read == []
+
+
 def test_without_the_setting_or_the_program_nothing_is_read(scan, tmp_path, monkeypatch) -> None:
     with Library.open(tmp_path / "off", Settings(**{**_plain(), "ocr": False})) as library:
         library.index([scan])
