@@ -61,8 +61,10 @@ def seen(stores: Stores, page: PageId) -> str:
 
     Empty where the page lacks none, and where OCR will read it, and better.
     """
+    if stores.settings.ocr and missing() is None:
+        return ""
     row = stores.catalog.page(page)
-    if not lacks_words(row.characters, row.wordless) or (stores.settings.ocr and missing() is None):
+    if not lacks_words(row.characters, row.wordless):
         return ""
     found = features(stores, page)
     namer = stores.models.namer if found else None
