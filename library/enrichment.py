@@ -27,25 +27,26 @@ SURE = 60.0
 """Percent; what tesseract reads off photographs and drawings is below this as a rule, and words are above."""
 
 
-def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int]]:
+def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Iterator[tuple[str, int, int]]:
     """Read what the text layers of these documents' pages lack, a batch a step; each page is read once.
 
     Yields:
-        The document's name and the number of the last page read.
+        The document's name, the number of the last page read (0 before the first), and how many are left.
 
     Raises:
         UsageError: tesseract or a language of it is not installed; ask `ingest.ocr.missing` before.
     """
-    for document_id in documents:
-        if stores.catalog.state(document_id) != "ready":
-            continue
+    ready = [doc for doc in documents if stores.catalog.state(doc) == "ready"]
+    left = sum(1 for doc in ready for _ in unread(stores, doc))
+    for document_id in ready:
         document = stores.catalog.document(document_id)
         number = 0
         for rows in batched(unread(stores, document_id), stores.batch_pages):
+            yield document.name, number, left
             _read(stores, document, rows, arms)
-            number = rows[-1].number
-            yield document.name, number
+            number, left = rows[-1].number, left - len(rows)
         if number:
+            yield document.name, number, left
             read_numbers(stores, document_id)
 
 

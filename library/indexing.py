@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from domain.errors import DocumentError, Failure
 from ingest.render import FailedPage, Rendered, Renderer
@@ -22,8 +23,14 @@ from library.stores import Stores
 from library.sync import remove, sync
 from library.tables import DocumentRow
 
-Step = tuple[str, int, int]
-"""A document's name, the last page done of it, and how many pages are done since the step before."""
+
+class Step(NamedTuple):
+    """A document's name, the last page done of it, how many pages since the last step, and how many OCR is to read."""
+
+    document: str
+    page: int
+    pages: int
+    to_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +86,10 @@ class Indexer:
             sync(self.stores, arms)
             now = jobs.progress(job_id)
             with jobs.running(job_id):
-                for name, number, pages in self._steps(job, tuple(arms.values())):
+                for name, number, pages, to_read in self._steps(job, tuple(arms.values())):
                     now = replace(now, done=now.done + pages)
-                    yield Progress(job_id, now.done, now.total, name, number, time.monotonic() - started)
+                    seconds = time.monotonic() - started
+                    yield Progress(job_id, now.done, now.total, name, number, seconds, to_read)
                     if jobs.status(job_id) == "cancelled":
                         return
                 for other in jobs.worked_off():  # also what a killed run left and this job indexed
@@ -114,8 +122,8 @@ class Indexer:
                     yield from self._commit(batch, arms)
         yield from self._commit(batch, arms)
         if can_enrich(self.stores, job.documents):
-            for name, number in enrich(self.stores, job.documents, arms):
-                yield name, number, 0
+            for name, number, left in enrich(self.stores, job.documents, arms):
+                yield Step(name, number, 0, left)
 
     def _document(self, document: DocumentRow) -> Iterator[Piece]:
         """Every piece of a document, at most a batch each, and its end."""
@@ -123,7 +131,7 @@ class Indexer:
         stored = catalog.pages(document.id, states=("rendered", "embedded"))
         for rows in batched(stored, self.stores.batch_pages):
             pages = [stored_content(self.stores, document, row) for row in rows]
-            yield Piece(pages, (document.name, rows[-1].number, len(rows)))
+            yield Piece(pages, Step(document.name, rows[-1].number, len(rows)))
         waiting = [row.number for row in catalog.pages(document.id, states=("queued",))]
         try:
             yield from self._rendered(document, waiting)
@@ -139,7 +147,7 @@ class Indexer:
         with self._original(document) as path:
             for batch in batched(self.renderer.pages(path, numbers), self.stores.batch_pages):
                 pages = self._stored(document, batch)
-                yield Piece(pages, (document.name, batch[-1].number, len(batch)))
+                yield Piece(pages, Step(document.name, batch[-1].number, len(batch)))
 
     def _stored(self, document: DocumentRow, batch: Sequence[Rendered | FailedPage]) -> list[PageContent]:
         """Keep what was rendered, note what failed, and give what is to be embedded."""

@@ -90,7 +90,8 @@ class Job:
 class Progress:
     """How far a job got after a step; `document` and `page` name what was done last.
 
-    Where all pages are in and only the indexes are still being put in order, `document` is empty.
+    Where all pages are in, `to_read` says how many of them OCR is still to read; where only the indexes are still being
+    put in order, `document` is empty.
     """
 
     job_id: str
@@ -99,6 +100,7 @@ class Progress:
     document: str
     page: int
     seconds: float
+    to_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)

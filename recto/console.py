@@ -125,6 +125,8 @@ def page_progress(*, quiet: bool) -> "Iterator[Watch]":
 
         def watch(step: Any) -> None:
             name = step.document or "putting the index in order"
+            if step.to_read:
+                name = f"reading pictures, {step.to_read} left"
             name = name if len(name) <= 32 else f"{name[:31]}…"
             bar.update(task, description=name, completed=step.pages_done, total=step.pages_total)
 

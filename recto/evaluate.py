@@ -218,6 +218,8 @@ class Bars:
     def step(self, progress: "Step") -> None:
         """Say how far indexing is."""
         self.show("embedding pages", progress.pages_done, progress.pages_total)
+        if progress.to_read:
+            self.tick("reading words in pictures")
         if not progress.document:
             self.tick("putting the index in order")
 
