@@ -31,7 +31,7 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
     """Read what the text layers of these documents' pages lack, a batch a step; each page is read once.
 
     Yields:
-        The document's name, the number of the last page read (0 before the first), and how many are left.
+        The document's name, the number of the last page read, and how many are left.
 
     Raises:
         UsageError: tesseract or a language of it is not installed; ask `ingest.ocr.missing` before.
@@ -42,11 +42,10 @@ def enrich(stores: Stores, documents: Sequence[str], arms: Sequence[Arm]) -> Ite
         document = stores.catalog.document(document_id)
         number = 0
         for rows in batched(unread(stores, document_id), stores.batch_pages):
-            yield document.name, number, left
             _read(stores, document, rows, arms)
             number, left = rows[-1].number, left - len(rows)
-        if number:
             yield document.name, number, left
+        if number:
             read_numbers(stores, document_id)
 
 

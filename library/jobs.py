@@ -74,7 +74,8 @@ class Jobs:
         with self._catalog.begin() as session:
             left = sa.update(JobRow).where(JobRow.status == "running")
             session.execute(left.values(status="queued"))
-            session.execute(sa.update(JobRow).where(JobRow.id == job_id).values(status="running"))
+            mine = sa.update(JobRow).where(JobRow.id == job_id, JobRow.status.in_(UNFINISHED))
+            session.execute(mine.values(status="running"))  # one that was cancelled meanwhile stays so
         try:
             yield
         finally:
