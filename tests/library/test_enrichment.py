@@ -21,6 +21,16 @@ LEXICAL = SearchOptions(arms=("lexical",))
 
 
 @pytest.fixture
+def read(monkeypatch):
+    """The pictures that tesseract was given."""
+    pictures, true = [], enrichment.recognise
+    monkeypatch.setattr(
+        enrichment, "recognise", lambda image, **how: pictures.append(image) or true(image, **how)
+    )
+    return pictures
+
+
+@pytest.fixture
 def scan(tmp_path):
     """Page 1 is a picture of words, page 2 a picture without words, page 3 has a text layer."""
     picture = Image.new("RGB", (600, 400), "white")
@@ -41,13 +51,7 @@ def scan(tmp_path):
     return tmp_path / "scan.pdf"
 
 
-def test_words_of_a_scan_are_found_after_the_pass_and_each_page_is_read_once(
-    scan, tmp_path, monkeypatch
-) -> None:
-    read = []
-    monkeypatch.setattr(
-        enrichment, "recognise", lambda image, true=enrichment.recognise: read.append(image) or true(image)
-    )
+def test_words_of_a_scan_are_found_after_the_pass_and_each_page_is_read_once(scan, tmp_path, read) -> None:
     with Library.open(tmp_path / "library", SETTINGS) as library:
         job = library.accept([scan])
         steps = library.process(job.id)
@@ -66,12 +70,8 @@ def test_words_of_a_scan_are_found_after_the_pass_and_each_page_is_read_once(
 
 
 def test_an_estimate_reads_what_indexing_would_read_and_counts_vectors_of_meaning(
-    scan, tmp_path, monkeypatch
+    scan, tmp_path, read
 ) -> None:
-    read = []
-    monkeypatch.setattr(
-        enrichment, "recognise", lambda image, true=enrichment.recognise: read.append(image) or true(image)
-    )
     with Library.open(tmp_path / "both", SETTINGS) as library:
         without = library.estimate([scan])
         assert len(read) == 1, "of pages 2 and 3, which are looked at, the second has text"
@@ -170,15 +170,7 @@ def pictured(tmp_path):
     return tmp_path / "pictured.pdf"
 
 
-def test_words_in_a_picture_on_a_page_with_text_are_found_after_its_own(
-    pictured, tmp_path, monkeypatch
-) -> None:
-    read = []
-    monkeypatch.setattr(
-        enrichment,
-        "recognise",
-        lambda image, true=enrichment.recognise, **how: read.append(image) or true(image, **how),
-    )
+def test_words_in_a_picture_on_a_page_with_text_are_found_after_its_own(pictured, tmp_path, read) -> None:
     with Library.open(tmp_path / "library", SETTINGS) as library:
         library.index([pictured])
         assert len(read) == 2, "the table's rules hold no words"
