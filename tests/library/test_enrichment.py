@@ -69,6 +69,14 @@ def test_words_of_a_scan_are_found_after_the_pass_and_each_page_is_read_once(sca
         assert list(enrichment.enrich(library._stores, job.documents, ())) == []
 
 
+def test_every_step_says_how_many_pages_are_left_to_read(scan, tmp_path) -> None:
+    with Library.open(tmp_path / "library", SETTINGS.changed({"batch_pages": 1})) as library:
+        steps = list(library.process(library.accept([scan]).id))
+    assert [(step.pages_done, step.page, step.to_read) for step in steps] == [
+        (1, 1, 0), (2, 2, 0), (3, 3, 0), (3, 1, 1), (3, 2, 0)
+    ]  # fmt: skip
+
+
 def test_an_estimate_reads_what_indexing_would_read_and_counts_vectors_of_meaning(
     scan, tmp_path, read
 ) -> None:

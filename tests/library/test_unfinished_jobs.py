@@ -23,6 +23,17 @@ def test_a_job_that_was_left_half_way_waits_again(tmp_path: Path) -> None:
         assert library.job(job.id).status == "queued"
 
 
+def test_a_job_cancelled_as_its_worker_begins_stays_cancelled(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library", WITHOUT_MODELS) as library:
+        job = library.accept(_files(tmp_path, 0))
+        jobs = library._stores.jobs
+        library.cancel(job.id)  # after the worker has read that it waits, before it says that it runs
+        with jobs.running(job.id):
+            assert jobs.status(job.id) == "cancelled"
+        assert jobs.status(job.id) == "cancelled"
+        assert library.unfinished() == ()
+
+
 def test_what_a_killed_run_left_is_over_when_the_same_files_are_indexed_again(tmp_path: Path) -> None:
     paths = _files(tmp_path, 0, 1)
     with Library.open(tmp_path / "library", WITHOUT_MODELS) as library:
