@@ -1,4 +1,4 @@
-"""What every verb shares: where the library is, how results, progress and errors are shown."""
+"""What every verb shares: where the library is, how results and errors are shown."""
 
 import json
 import os
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from domain.errors import FullDiskError, RectoError, UsageError, is_full_disk
 
 if TYPE_CHECKING:
-    from library.library import Library, Watch
+    from library.library import Library
     from library.settings import Settings
 
 DONE, FAILED, WRONG_USAGE, PARTLY = 0, 1, 2, 3
@@ -99,35 +98,3 @@ def reported() -> Iterator[None]:
 
 def _say(sentence: str) -> None:
     err.print(Text.assemble(("recto: ", "bold red"), sentence), soft_wrap=True)
-
-
-class Rate(ProgressColumn):
-    """Pages a second so far."""
-
-    def render(self, task: Task) -> Text:
-        """The rate, empty before the first page."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} pages/s" if speed else "", style="cyan")
-
-
-@contextmanager
-def page_progress(*, quiet: bool) -> "Iterator[Watch]":
-    """A progress bar on stderr with pages a second and the time left; none when `quiet`."""
-    columns = (
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} pages"),
-        Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("indexing", total=0)
-
-        def watch(step: Any) -> None:
-            name = step.document or "putting the index in order"
-            if step.to_read:
-                name = f"reading pictures, {step.to_read} left"
-            name = name if len(name) <= 32 else f"{name[:31]}…"
-            bar.update(task, description=name, completed=step.pages_done, total=step.pages_total)
-
-        yield watch

@@ -3,20 +3,17 @@
 import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from domain.errors import UsageError
 from library.options import SearchOptions
-from recto.console import DONE, PARTLY, arm_names, err, library_directory, open_library, print_json, reported
+from recto.console import DONE, PARTLY, arm_names, library_directory, open_library, print_json, reported
 from recto.options import ArmsOption, EncoderOption, JsonOption, RerankerOption, RerankOption
 from recto.options import LibraryOption as StoredLibraryOption
+from recto.progress import Bars
 from recto.searching import rerank_depth
-
-if TYPE_CHECKING:
-    from library.results import Progress as Step
 
 DEPTH = 100
 """How many pages of each ranking are scored."""
@@ -192,42 +189,3 @@ def _told(verdict: Any) -> None:
         typer.echo(f"left out: {count} {kind}", err=True)
     for one in verdict.regressed:
         typer.echo(f"regression: {one.measure} fell from {one.first:.3f} to {one.second:.3f}", err=True)
-
-
-class Bars:
-    """Progress on stderr: one bar for embedding, one for each stage that is asked; none when quiet."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True)
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop drawing."""
-        self._bars.stop()
-
-    def show(self, name: str, done: int, total: int) -> None:
-        """Set a bar."""
-        self._bars.update(self._task(name, total), completed=done, total=total)
-
-    def step(self, progress: "Step") -> None:
-        """Say how far indexing is."""
-        self.show("embedding pages", progress.pages_done, progress.pages_total)
-        if progress.to_read:
-            self.tick("reading words in pictures")
-        if not progress.document:
-            self.tick("putting the index in order")
-
-    def tick(self, name: str) -> None:
-        """Advance a bar whose length is not known."""
-        self._bars.advance(self._task(name, None))
-
-    def _task(self, name: str, total: int | None) -> Any:
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total)
-        return self._tasks[name]

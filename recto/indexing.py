@@ -19,11 +19,11 @@ from recto.console import (
     err,
     open_library,
     out,
-    page_progress,
     print_json,
     reported,
 )
 from recto.options import ArmsOption, CollectionOption, EncoderOption, JsonOption, LibraryOption
+from recto.progress import page_progress
 
 if TYPE_CHECKING:
     from library.estimate import Estimate

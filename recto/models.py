@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 
 from domain.families import FAMILIES
-from recto.console import open_library, out, page_progress, print_json, reported
+from recto.console import open_library, out, print_json, reported
 from recto.options import JsonOption, LibraryOption
+from recto.progress import page_progress
 
 app = typer.Typer(help="Models: list them, convert them, change a library's encoder.")
 
