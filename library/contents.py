@@ -102,8 +102,8 @@ def page_text(stores: Stores, row: PageRow) -> str:
 
 
 def opening(stores: Stores, row: PageRow) -> str:
-    """How a page's document begins, covers without words passed over; empty where this page begins it."""
-    for number in range(1, min(row.number, COVERS + 2)):
+    """How a page's document begins: the text of its first page with words, this one at the latest."""
+    for number in range(1, min(row.number, COVERS + 1) + 1):
         text = page_text(stores, stores.catalog.page(page_id(row.document_id, number)))
         if len(words.split(text)) >= LEGIBLE:
             return text

@@ -38,7 +38,7 @@ class Candidate:
         text: the page's text layer, empty where it has none.
         features: the built-in encoder's vectors of the page, None where another encoder made the index.
         title: what its document is called; gives an empty text where nobody knows.
-        opening: the text of its document's first page; empty for that page itself.
+        opening: how its document begins: the text of the first page with words.
     """
 
     page: PageId

@@ -141,7 +141,7 @@ def _loss(recipe: RerankRecipe, material: Material, step: int) -> Tensor:
         starts.append(len(rows))
         firsts.append(torch.tensor(scores))
         rows += [material.lexicon.wording(stage.task.questions[question])] * len(pages)
-        readings += read_all(stage, pages, material, chance)
+        readings += read_all(stage, question, pages, material, chance)
     device = material.network.table.device
     pairs = beside(rows, readings, dim=material.lexicon.vectors.shape[1]).to(device)
     with quick(device.type):
@@ -163,11 +163,13 @@ def _standard(scores: Tensor) -> Tensor:
     return (scores - scores.mean()) / (scores.std(unbiased=False) + 1e-6)
 
 
-def read_all(stage: Stage, pages: Sequence[int], material: Material, chance: random.Random) -> list[Reading]:
+def read_all(
+    stage: Stage, question: int, pages: Sequence[int], material: Material, chance: random.Random
+) -> list[Reading]:
     """Read a question's pages all in one way: by their text, or by sight, really or simulated."""
     if chance.random() < 0.7:
-        return [as_written(stage.task, page, material.lexicon) for page in pages]
+        return [as_written(stage.task, question, page, material.lexicon) for page in pages]
     if stage.pictures:
-        return [stage.pictures[page] for page in pages]
+        return stage.seen(question, pages, material.lexicon)
     blur, dice = chance.random(), np.random.default_rng(chance.getrandbits(32))
-    return [material.misreader.read(stage.task, page, blur=blur, chance=dice) for page in pages]
+    return [material.misreader.read(stage.task, question, page, blur=blur, chance=dice) for page in pages]

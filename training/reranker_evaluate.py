@@ -51,8 +51,8 @@ def evaluate(network: RerankNetwork, stage: Stage, material: Material) -> Figure
     ranks: dict[str, list[float]] = {field.name: [] for field in fields(Figures) if field.name != "questions"}
     for question in stage.evaluate:
         pages, first = _candidates(stage, question)
-        seen = by_sight(stage, pages, material)
-        text = [as_written(stage.task, page, material.lexicon) for page in pages]
+        seen = by_sight(stage, question, pages, material)
+        text = [as_written(stage.task, question, page, material.lexicon) for page in pages]
         asked = material.lexicon.wording(stage.task.questions[question])
         ranks["similarity"].append(_reciprocal([_alike(asked, page) for page in seen]))
         ranks["sight"].append(_reciprocal(score(network, asked, seen)))
@@ -75,7 +75,8 @@ def calibrate(
     for question in stage.calibrate:
         pages, _ = _candidates(stage, question)
         asked = material.lexicon.wording(stage.task.questions[question])
-        logits = score(network, asked, [as_written(stage.task, page, material.lexicon) for page in pages])
+        text = [as_written(stage.task, question, page, material.lexicon) for page in pages]
+        logits = score(network, asked, text)
         labels += [Labelled(str(question), logit, not place) for place, logit in enumerate(logits)]
     if len(stage.calibrate) < 50:
         return None
@@ -86,12 +87,12 @@ def calibrate(
     return {"questions": fitted.questions, "ece_before": fitted.ece_before, "ece_after": fitted.ece_after}
 
 
-def by_sight(stage: Stage, pages: Sequence[int], material: Material) -> list[Reading]:
+def by_sight(stage: Stage, question: int, pages: Sequence[int], material: Material) -> list[Reading]:
     """What the encoder read of these pages, or what it might have read, the same at every call."""
     if stage.pictures:
-        return [stage.pictures[page] for page in pages]
+        return stage.seen(question, pages, material.lexicon)
     dice = np.random.default_rng(pages[0])
-    return [material.misreader.read(stage.task, page, blur=BLUR, chance=dice) for page in pages]
+    return [material.misreader.read(stage.task, question, page, blur=BLUR, chance=dice) for page in pages]
 
 
 def score(network: RerankNetwork, asked: Wording, pages: Sequence[Reading]) -> list[float]:

@@ -67,6 +67,10 @@ class Stage:
     calibrate: list[int]
     pictures: Mapping[int, Reading] = field(default_factory=dict)
 
+    def seen(self, question: int, pages: Sequence[int], lexicon: Lexicon) -> list[Reading]:
+        """What the encoder read of pages, framed for a question."""
+        return [self.task.framed(question, page, self.pictures[page], lexicon) for page in pages]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
@@ -85,10 +89,6 @@ def gather(recipe: RerankRecipe, tell: Progress) -> Material:
     counts = count_words(pages, asked)
     tower = recipe.tower or Path(models.__file__).parent / "text"
     reader = Reader(Speller(_words(recipe, counts, len(pages))), read_pieces(tower))
-    most = recipe.shape.opening_words
-    pages = [
-        replace(page, opening=tuple(reader.opening(" ".join(page.opening), most=most))) for page in pages
-    ]
     lexicon = make_lexicon(counts, len(pages), reader)
     tell(f"{len(pages)} pages, {len(asked)} questions, {len(lexicon.numbers)} words")
     mining = partial(mine, tower=tower, work=recipe.work / "first-stage", tell=tell)
@@ -104,7 +104,6 @@ def _start(recipe: RerankRecipe, tower: Path, reader: Reader) -> RerankNetwork:
     """An earlier reranker, or the text tower's layers under a head that says nothing yet."""
     if recipe.start:
         network, _ = load_network(recipe.start, reader.pieces.table)
-        network.config = replace(network.config, opening_words=recipe.shape.opening_words)
         return network
     torch.manual_seed(recipe.seed)
     network = RerankNetwork(recipe.shape, reader.pieces.table)

@@ -26,7 +26,7 @@ _FORMS: tuple[Callable[[str, str], str], ...] = (
 
 
 def with_openings(pages: Sequence[WordPage], *, untitled: float) -> list[WordPage]:
-    """Each document's first words on all its pages but the first; a share of the documents lose their title.
+    """Each document's first words with all its pages; a share of the documents lose their title.
 
     Args:
         pages: a document's pages one after the other.
@@ -34,9 +34,8 @@ def with_openings(pages: Sequence[WordPage], *, untitled: float) -> list[WordPag
     """
     found = []
     for page, first in zip(pages, first_pages(pages), strict=True):
-        begun = pages[first]
         bare = crc32(page.document.encode()) % 1000 < 1000 * untitled
-        opening = () if begun is page else begun.words[:OPENING]
+        opening = pages[first].words[:OPENING]
         found.append(replace(page, opening=opening, title="" if bare else page.title))
     return found
 

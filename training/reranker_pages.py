@@ -26,7 +26,7 @@ class WordPage:
 
     Attributes:
         title: its document's; empty where it has none.
-        opening: the first words of its document's first page; none on that page itself.
+        opening: the first words of its document's first page.
     """
 
     path: Path

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain import words
-from rerank.builtin.pairs import ELSEWHERE, Reader, Reading, Wording, joined, line_order
+from rerank.builtin.pairs import Reader, Reading, Wording, joined, line_order, told
 from rerank.builtin.pieces import Ids, Pieces
 from rerank.builtin.spelling import Speller
 from training.reranker_mining import Mined
@@ -54,9 +54,9 @@ class Lexicon:
         """The numbers of words."""
         return np.array([self.numbers[text] for text in texts], np.int64)
 
-    def placed(self, numbers: NDArray[np.int64], place: float = 0.0) -> Reading:
-        """These words at a place that is none on the page."""
-        boxes = np.full((len(numbers), 4), place, np.float32)
+    def placed(self, numbers: NDArray[np.int64]) -> Reading:
+        """These words, at no place on the page."""
+        boxes = np.zeros((len(numbers), 4), np.float32)
         return Reading(self.vectors[numbers], boxes, self.pieces[numbers])
 
 
@@ -68,7 +68,7 @@ class Task:
         pages: word numbers of each page.
         boxes: (n, 4) boxes of each page's words.
         titles: word numbers of each page's document's title.
-        openings: word numbers of each page's document's opening; none on the first page.
+        openings: word numbers of each page's document's opening.
         first: (pages,) the first page of each page's document.
         documents: (pages,) which document each page belongs to.
         questions: word numbers of each question.
@@ -86,11 +86,13 @@ class Task:
     right: list[tuple[int, ...]]
     mined: Mined
 
-    def framed(self, page: int, reading: Reading, lexicon: Lexicon) -> Reading:
-        """A page with its document's title before its words and the opening behind, as it is served."""
-        return joined(
-            lexicon.placed(self.titles[page]), reading, lexicon.placed(self.openings[page], ELSEWHERE)
-        )
+    def framed(self, question: int, page: int, reading: Reading, lexicon: Lexicon) -> Reading:
+        """A page behind what the question is told of its document, as it is served."""
+        asked, title = self.questions[question].tolist(), self.titles[page].tolist()
+        opening = self.openings[page].tolist()
+        places = told(asked, lexicon.worth[asked], opening=opening, title=title)
+        about = np.array([*title, *(asked[at] for at in places)], np.int64)
+        return joined(lexicon.placed(about), reading)
 
 
 def count_words(pages: Sequence[WordPage], asked: Sequence[Asked]) -> dict[str, int]:
@@ -178,9 +180,9 @@ def draw_candidates(
     return [page for page, _ in chosen], [score for _, score in chosen]
 
 
-def as_written(task: Task, page: int, lexicon: Lexicon) -> Reading:
+def as_written(task: Task, question: int, page: int, lexicon: Lexicon) -> Reading:
     """A page as its text layer gives it: every word, no places."""
-    return task.framed(page, lexicon.placed(task.pages[page]), lexicon)
+    return task.framed(question, page, lexicon.placed(task.pages[page]), lexicon)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +193,9 @@ class Misreader:
     names: tuple[str, ...]
     speller: Speller
 
-    def read(self, task: Task, page: int, *, blur: float, chance: np.random.Generator) -> Reading:
+    def read(
+        self, task: Task, question: int, page: int, *, blur: float, chance: np.random.Generator
+    ) -> Reading:
         """Simulate; `blur` from 0, everything read exactly, to 1, hardly legible."""
         numbers, boxes = task.pages[page], task.boxes[page]
         rare = self.lexicon.rarity[numbers]
@@ -212,4 +216,4 @@ class Misreader:
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
         order = line_order(boxes)
         read = Reading(rows[order].astype(np.float32), boxes[order].astype(np.float32), pieces[order])
-        return task.framed(page, read, self.lexicon)
+        return task.framed(question, page, read, self.lexicon)

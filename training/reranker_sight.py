@@ -46,12 +46,8 @@ def look_at(
         np.split(held["rows"], held["ends"][:-1]), np.split(held["boxes"], held["ends"][:-1]), strict=True
     )
     return [
-        reader.seen(
-            PageFeatures(r.astype(np.float32), b.astype(np.float32)),
-            title=page.title,
-            opening=page.opening,
-        )
-        for page, (r, b) in zip(pages, parts, strict=True)
+        reader.seen(PageFeatures(rows.astype(np.float32), boxes.astype(np.float32)), about=())
+        for rows, boxes in parts
     ]
 
 

@@ -60,12 +60,13 @@ class BuiltinReranker:
         """
         limit = self._network.config.question_words
         asked = self._reader.question(query, most=limit)
-        logits = self._logits(asked, [self._reading(candidate) for candidate in candidates])
+        logits = self._logits(asked, [self._reading(query, candidate) for candidate in candidates])
         return _finite(logits, candidates)
 
-    def _reading(self, candidate: Candidate) -> Reading:
-        text, title, opening = candidate.text(), candidate.title(), self._opening(candidate)
-        written = self._reader.written(text, title=title, opening=opening)
+    def _reading(self, query: str, candidate: Candidate) -> Reading:
+        text = candidate.text()
+        about = self._reader.about(query, title=candidate.title(), opening=candidate.opening())
+        written = self._reader.written(text, about=about)
         if len(words.split(text)) >= LEGIBLE:
             return written
         features = candidate.features()
@@ -80,11 +81,7 @@ class BuiltinReranker:
                 f"{features.rows.shape} as page {candidate.page} has; use it with the built-in encoder, or "
                 "choose another reranker"
             )
-        return self._reader.seen(features, title=title, opening=opening)
-
-    def _opening(self, candidate: Candidate) -> list[str]:
-        most = self._network.config.opening_words
-        return self._reader.opening(candidate.opening(), most=most) if most else []
+        return self._reader.seen(features, about=about)
 
     def _look(self, candidate: Candidate) -> PageFeatures:
         if self._featurise is None:
@@ -113,7 +110,7 @@ class BuiltinReranker:
 
 def fingerprint(digest: str) -> Fingerprint:
     """The fingerprint of the built-in reranker with these weights."""
-    return Fingerprint(model=BuiltinReranker.name, weights=digest, prompt="text, else sight")
+    return Fingerprint(model=BuiltinReranker.name, weights=digest, prompt="opening, then text, else sight")
 
 
 def load(

@@ -13,7 +13,7 @@ LOOKS = 6
 """Numbers that say where a token stands on the page and how well it fits the other side."""
 
 HEADING = 8
-"""The first words of a page, its document's title before them, that are always read."""
+"""The first words of a page, those about its document before them, that are always read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,6 @@ class RerankConfig:
         inner: width inside the feed-forward part.
         question_words: words of a question that are read.
         page_words: words of a page that the transformer reads; the signals see all of them.
-        opening_words: words of a document's opening that are read behind each of its other pages, those that tell
-            most; 0 reads none.
         tokens: word pieces of a pair at most; what exceeds them is cut off.
     """
 
@@ -40,7 +38,6 @@ class RerankConfig:
     inner: int = 1536
     question_words: int = 24
     page_words: int = 96
-    opening_words: int = 0
     tokens: int = 192
 
 

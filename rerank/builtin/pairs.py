@@ -1,8 +1,7 @@
 """From a question and pages to the padded batch that the network reads."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,11 +24,6 @@ MOST_CELLS = 1200
 OPENING = 150
 """Words with which a document begins, and among which stands what it is about: a form's first 50 say no name."""
 
-ELSEWHERE = -1.0
-"""The place of the opening's words: above the page."""
-
-_NUMBER, _YEAR = re.compile(r"[\d.,]+$"), re.compile(r"(19|20)\d\d$")
-
 SURE = 0.6
 """A vector less like every known word than this is a word that cannot be named."""
 
@@ -51,12 +45,11 @@ class Wording:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """The words of a page in reading order, its document's title before them and its opening behind.
+    """The words of a page in reading order, before them what is known of its document.
 
     Attributes:
         cells: (p, dim) float32 unit rows.
-        boxes: (p, 4) float32 in fractions of the page; zeros where nobody knows the place,
-            `ELSEWHERE` for the opening.
+        boxes: (p, 4) float32 in fractions of the page; zeros where nobody knows the place.
         pieces: (p, MOST) int64, the word pieces of each.
     """
 
@@ -84,23 +77,20 @@ class Reader:
             self.speller.rows(found), self.speller.worths(found), self.pieces.framed(self.pieces.words(found))
         )
 
-    def opening(self, text: str, *, most: int) -> list[str]:
-        """The words that tell most in how a document begins, in their order."""
-        first = words.split(text)[:OPENING]
-        return [first[place] for place in telling(first, self.speller.worths(first), most=most)]
+    def about(self, question: str, *, title: str, opening: str) -> list[str]:
+        """What a question is told of a page's document: its title, and those of its own words that the opening says."""
+        asked, named, begun = words.split(question), words.split(title), words.split(opening)
+        places = told(asked, self.speller.worths(asked), opening=begun[:OPENING], title=named)
+        return [*named, *(asked[at] for at in places)]
 
-    def written(self, text: str, *, title: str, opening: Sequence[str]) -> Reading:
-        """The words of a page's text layer; where they stand is not known."""
-        return self._framed(self._placed(words.split(text)[:MOST_CELLS]), title, opening)
+    def written(self, text: str, *, about: Sequence[str]) -> Reading:
+        """The words of a page's text layer, behind those about its document; where they stand is not known."""
+        return self._placed([*about, *words.split(text)[:MOST_CELLS]])
 
-    def seen(self, features: PageFeatures, *, title: str, opening: Sequence[str]) -> Reading:
-        """The words that the visual encoder read, line by line from the top."""
+    def seen(self, features: PageFeatures, *, about: Sequence[str]) -> Reading:
+        """The words that the visual encoder read, line by line from the top, behind those about the document."""
         cells, boxes = _cells(features)
-        return self._framed(Reading(cells, boxes, self.pieces.words(self.named(cells))), title, opening)
-
-    def _framed(self, page: Reading, title: str, opening: Sequence[str]) -> Reading:
-        begun = self._placed(opening)
-        return joined(self._placed(words.split(title)), page, replace(begun, boxes=begun.boxes + ELSEWHERE))
+        return joined(self._placed(about), Reading(cells, boxes, self.pieces.words(self.named(cells))))
 
     def text(self, features: PageFeatures) -> str:
         """The words that the visual encoder read and that are known, line by line from the top."""
@@ -128,14 +118,20 @@ class Reader:
         return Reading(self.speller.rows(found), nowhere, self.pieces.words(found))
 
 
-def telling(first: Sequence[str], worths: Floats, *, most: int) -> list[int]:
-    """The places of the words of an opening that tell most, each once, in their order; of numbers only years tell."""
-    places = [
+def told(
+    asked: Sequence[Hashable], worths: Floats, *, opening: Iterable[Hashable], title: Iterable[Hashable]
+) -> list[int]:
+    """The places of a question's words that a document begins with and its title lacks, of those that tell most.
+
+    A question names its document, and most pages of it do not: what the document's beginning says holds for them too.
+    """
+    begun = set(opening) - set(title)
+    enough = float(np.median(worths)) if len(worths) else 0.0
+    return [
         at
-        for at, word in enumerate(first)
-        if word not in first[:at] and (_YEAR.match(word) or not _NUMBER.match(word))
+        for at, word in enumerate(asked)
+        if word in begun and worths[at] >= enough and word not in asked[:at]
     ]
-    return sorted(sorted(places, key=lambda at: (-worths[at], at))[:most])
 
 
 def joined(*parts: Reading) -> Reading:

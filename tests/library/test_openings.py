@@ -19,8 +19,9 @@ WORDS = " ".join(f"word{number}" for number in range(25))
         (["", "salmon " + WORDS], 4, "salmon"),
         (["", "a few words", "salmon " + WORDS], 5, "salmon"),
         (["", "", "", "salmon " + WORDS], 5, ""),
-        (["salmon " + WORDS], 1, ""),
-        (["", "salmon " + WORDS], 2, ""),
+        (["salmon " + WORDS], 1, "salmon"),
+        (["", "salmon " + WORDS], 2, "salmon"),
+        (["", "salmon " + WORDS], 1, ""),
     ],
 )
 def test_it_is_the_text_of_the_first_page_that_says_something(

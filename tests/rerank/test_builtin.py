@@ -15,7 +15,7 @@ from domain.packing import packed, unpacked
 from rerank.adapters.builtin import BuiltinReranker, load, read_reader
 from rerank.builtin.files import save_network
 from rerank.builtin.network import RerankConfig, RerankNetwork
-from rerank.builtin.pairs import ELSEWHERE, line_order
+from rerank.builtin.pairs import line_order
 from rerank.builtin.pieces import MOST, read_pieces
 from rerank.builtin.spelling import Speller, read_words
 from rerank.reranker import Candidate, PageFeatures
@@ -186,7 +186,7 @@ def test_a_row_is_the_word_without_its_last_two_numbers_and_the_floor_is_none(en
     reader.speller = Speller(replace(read_words(encoder), table=np.ones((512, 3), np.float32)))
     rows = np.array([[0.3, 0.4, 0.5, 0.7], [0.0, 0.0, 0.0, 1.0]], np.float32)
     reading = reader.seen(
-        PageFeatures(rows, np.array([[0.1, 0.1, 0.2, 0.2], [0, 0, 0, 0]], np.float32)), title="", opening=()
+        PageFeatures(rows, np.array([[0.1, 0.1, 0.2, 0.2], [0, 0, 0, 0]], np.float32)), about=()
     )
     assert reading.cells == pytest.approx(np.array([[0.6, 0.8, 0.0]], np.float32))
     assert reading.boxes.shape == (1, 4)
@@ -214,34 +214,22 @@ def test_the_title_of_the_document_is_read_with_the_page(reranker: BuiltinRerank
     assert scores[0] != pytest.approx(scores[1], abs=1e-3)
 
 
-def test_the_words_that_tell_most_in_an_opening_are_read_behind_the_page(encoder: Path) -> None:
+def test_words_of_the_question_that_its_document_begins_with_stand_before_the_page(encoder: Path) -> None:
     reader = read_reader(encoder, TOWER)
-    rare = [f"zebra{number}" for number in range(50)]
-    told = reader.opening("Company margin, company 20549 of 2018 " + " ".join(rare), most=9)
-    assert told == ["company", "of", "2018", *rare[:6]]
-    reading = reader.written("cash flow", title="a report", opening=told)
-    assert reading.pieces.tolist() == reader.pieces.words(["a", "report", "cash", "flow", *told]).tolist()
-    assert (reading.boxes[:4] == 0).all()
-    assert (reading.boxes[4:] == ELSEWHERE).all()
+    opening = "Quarry Lane: annual report of the margin " + "so on " * 80 + "zebra"
+    about = reader.about("margin of Quarry Lane, zebra and quarry", title="Lane", opening=opening)
+    assert about == ["lane", "of", "quarry"], "neither twice, nor what stands far behind or tells little"
+    reading = reader.written("cash flow", about=about)
+    assert reading.pieces.tolist() == reader.pieces.words([*about, "cash", "flow"]).tolist()
+    assert reader.about("", title="", opening=opening) == []
 
 
-def test_the_opening_is_read_by_a_reranker_that_was_trained_with_it_and_by_no_other(tmp_path: Path) -> None:
-    read: list[str] = []
-
-    def asked_for() -> str:
-        read.append("opening")
-        return "annual report of Quarry Lane"
-
-    for words in (0, 6):
-        torch.manual_seed(3)
-        network = RerankNetwork(replace(SHAPE, opening_words=words), read_pieces(TOWER).table)
-        save_network(network, tmp_path / str(words))
-    page = Candidate("d/0002", never, lambda: TEXT, lambda: None, opening=asked_for)
-    bare = load(f"builtin:{tmp_path / '0'}").scores("margin of Quarry Lane", [page])
-    assert read == []
-    told = load(f"builtin:{tmp_path / '6'}").scores("margin of Quarry Lane", [page])
-    assert read == ["opening"]
-    assert told[0] != pytest.approx(bare[0], abs=1e-4)
+def test_a_page_is_held_to_have_the_name_that_its_document_begins_with(reranker: BuiltinReranker) -> None:
+    opening = "annual report of Quarry Lane"
+    page, same = candidate(TEXT), replace(candidate(TEXT), opening=lambda: opening)
+    asked = reranker.scores("margin of Quarry Lane", [page, same])
+    assert asked[1] != pytest.approx(asked[0], abs=1e-3)
+    assert reranker.scores("margin", [same]) == pytest.approx(reranker.scores("margin", [page]), abs=1e-6)
 
 
 def test_vectors_are_named_by_the_known_word_that_they_spell_or_not_at_all(encoder: Path) -> None:
