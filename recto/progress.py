@@ -68,7 +68,7 @@ class Bars(Progress):
     def _say(self, task_id: TaskID) -> None:
         if not self._in_lines or time.monotonic() < self._said + LINE_S:
             return
-        self._said, task = time.monotonic(), self._tasks[task_id]
+        self._said, task = time.monotonic(), next(task for task in self.tasks if task.id == task_id)
         done = f"{task.completed:.0f}" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}"
         left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining else ""
         err.print(Text(f"{task.description}: {done}{left}"), soft_wrap=True)
@@ -87,7 +87,7 @@ class Rate(ProgressColumn):
 def page_progress(*, quiet: bool) -> "Iterator[Watch]":
     """How far a job is, with pages a second and the time left; nothing when `quiet`."""
     columns = (
-        TextColumn("[progress.description]{task.description}"),
+        TextColumn("{task.description}", style="progress.description", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f} pages"),
         Rate(),

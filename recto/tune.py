@@ -54,13 +54,8 @@ def tune(
             allow_missing=allow_missing, read_depth=depth,
         )  # fmt: skip
         names = [name for name in (reranker or [settings.reranker]) if name != "none"]
-        found = verbs.tuned(
-            labels,
-            settings,
-            rerankers=names,
-            budget_ms=budget_ms,
-            watch=_watch(verbs, bars),
-        )
+        watch = _watch(verbs, bars)
+        found = verbs.tuned(labels, settings, rerankers=names, budget_ms=budget_ms, watch=watch)
         if report:
             verbs.save_tuning(found, report)
         written = verbs.apply_tuning(labels, found) if apply else None

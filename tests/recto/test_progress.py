@@ -31,6 +31,14 @@ def test_a_log_gets_lines_and_no_bars(log: io.StringIO, monkeypatch: pytest.Monk
     assert second.startswith("reading pictures, 4 left: 30/30")
 
 
+def test_a_name_is_shown_as_it_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "err", Console(file=screen, width=120, force_terminal=True))
+    with progress.page_progress(quiet=False) as watch:
+        watch(_step(10, document="minutes [/b] [red].pdf"))
+    assert "minutes [/b] [red].pdf" in screen.getvalue()
+
+
 def test_what_is_done_before_the_first_line_is_due_leaves_the_log_empty(log: io.StringIO) -> None:
     with progress.page_progress(quiet=False) as watch:
         watch(_step(10))
