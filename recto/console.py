@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 DONE, FAILED, WRONG_USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED = 130
 
-out = Console()
-err = Console(stderr=True)
+out = Console(markup=False, emoji=False)
+"""Names and words of documents are shown as they are spelled, whatever brackets and colons they have."""
+err = Console(stderr=True, markup=False, emoji=False)
 
 
 def library_directory(given: Path | None) -> Path:

@@ -54,6 +54,16 @@ def test_search_shows_a_table_with_a_snippet(colours: Path) -> None:
     assert "visual, lexical answered, not reranked" in shown.stderr
 
 
+def test_names_and_words_are_shown_as_they_are_spelled(tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "plan [b] :smile:.pdf", [Sheet("red", "works [annex] close [/annex] here")])
+    assert recto("index", path).exit_code == 0
+    assert "plan [b] :smile:.pdf" in recto("list").stdout
+    shown = recto("search", "works here", "--arms", "lexical")
+    assert "plan [b] :smile:" in shown.stdout
+    assert "works [annex] close [/annex] here" in shown.stdout
+    assert "plan [b] :smile:.pdf was removed" in recto("remove", path.name).stdout
+
+
 def test_a_batch_with_a_bad_file_is_done_in_part(colours: Path, tmp_path: Path) -> None:
     bad = tmp_path / "letter.pdf"
     bad.write_bytes(b"<html>not a pdf</html>")
