@@ -18,7 +18,9 @@ PACKAGES = ("recto", "torch", "faiss-cpu", "faiss-gpu", "pymupdf", "tantivy", "s
 
 def verify(
     library: LibraryOption = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what is damaged.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Rebuild what is damaged; read what older versions did not.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check every file of a library against its catalogue."""
