@@ -22,7 +22,11 @@ app = typer.Typer(help="Evaluate retrieval on ViDoRe or on your own questions.",
 
 LibraryOption = Annotated[
     Path | None,
-    typer.Option("--library", help="Index into this library, or ask it; a cache of its own if absent."),
+    typer.Option(
+        "--library",
+        help="Index the folder into this library, in a collection of its own, or ask what is in it with --collection; "
+        "a cache if absent.",
+    ),
 ]
 
 

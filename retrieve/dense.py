@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from backbone.integers import in_bytes, linear_bytes_pay
 from backbone.threads import Crew
 from backbone.transformer import quick
 from domain.errors import ModelError
@@ -127,6 +128,8 @@ def load(directory: Path, *, device: str = "cpu") -> TextTower:
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    if device == "cpu" and linear_bytes_pay():
+        in_bytes(network)
     return TextTower(network.to(device), tokenizer, digest)
 
 

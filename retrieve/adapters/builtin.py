@@ -8,6 +8,7 @@ from PIL import Image
 
 import models
 from backbone.device import place
+from backbone.integers import bytes_pay
 from backbone.memory import give_back_large
 from backbone.threads import Crew
 from backbone.transformer import halves_pay
@@ -15,7 +16,7 @@ from domain.errors import ModelError
 from domain.fingerprint import Fingerprint
 from domain.model import ModelSettings
 from retrieve.builtin.files import Parts, read_parts
-from retrieve.builtin.integers import bytes_pay, in_bytes
+from retrieve.builtin.integers import in_bytes
 from retrieve.builtin.reading import Tower, see
 from retrieve.builtin.weighing import weighed
 from retrieve.encoder import Vectors

@@ -1,4 +1,4 @@
-"""The page tower in bytes, for processors that multiply bytes faster than any float."""
+"""The page tower in bytes, for processors that multiply bytes faster than floats."""
 
 import logging
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from backbone.integers import bytes_add_up
 from domain.errors import ModelError
 from retrieve.builtin.network import PageTower, Strokes
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 GRAY = 128
 """The byte that stands for the middle gray, which is 0 to the tower."""
+WHOLE, HALF = 127, 63
+"""The largest code of a weight; the smaller one where sums of two products are cut off at 16 bits."""
 TOLERANCE = 0.2
 """The mean difference of features from those in floats, by their mean; rounding makes it .05, a wrong kernel 1."""
 STEM_STRIDE = (4, 2)
@@ -48,7 +51,7 @@ class _Step(NamedTuple):
 
 
 class ByteTower:
-    """Reads pages as a folded `PageTower` does, with activations in bytes and weights in a byte and a scale a channel.
+    """Reads pages as a folded `PageTower` does, with activations and weights in bytes and a scale a channel.
 
     Inputs that a layer skips to its output are added as bytes, so both have one scale; what exceeds it is cut off.
 
@@ -94,14 +97,6 @@ class ByteTower:
         return features, self._tower.places(features)
 
 
-def bytes_pay() -> bool:
-    """Whether bytes are the fastest format of this processor: it has the instruction, and torch its kernels."""
-    able = torch.cpu.get_capabilities()
-    return torch.backends.mkldnn.is_available() and any(
-        able.get(name, False) for name in ("avx512_vnni", "avx_vnni", "amx_int8")
-    )
-
-
 def in_bytes(tower: PageTower, ranges: Mapping[str, float]) -> ByteTower | None:
     """The tower in bytes, after a look at what it says; None, with a line in the log, where that is not what it says.
 
@@ -133,7 +128,7 @@ def _step(layer: Strokes, scale_in: float, scale_out: float) -> _Step:
     first = weight.shape[1] == 1
     if first:
         weight, stride, padding = _as_channels(weight), [1, 1], [0, 0]
-    scales = weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / 127
+    scales = weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / (WHOLE if bytes_add_up() else HALF)
     codes = (weight / scales[:, None, None, None]).round()
     # a picture's bytes count from white, the tower from the middle gray; `read` pads with it
     shift = GRAY * scale_in * scales * codes.sum((1, 2, 3)) if first else 0

@@ -10,12 +10,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageDraw, ImageFont
 
 import models
+from backbone.integers import bytes_pay
 from domain.errors import ModelError
 from domain.model import ModelSettings
 from retrieve.adapters.builtin import BuiltinEncoder, load
 from retrieve.builtin.files import Parts, read_parts
 from retrieve.builtin.inked import TILE_PX, Part, parts, whole_tiles
-from retrieve.builtin.integers import ByteTower, _Step, bytes_pay, in_bytes
+from retrieve.builtin.integers import ByteTower, _Step, in_bytes
 from retrieve.builtin.network import Shape, Strokes
 from retrieve.builtin.reading import Seen, levels, see
 from retrieve.builtin.weighing import Weighing, weighed
@@ -284,7 +285,7 @@ def test_all_ink_lies_in_exactly_one_part(ink: np.ndarray) -> None:
     assert (times[ink] == 1).all()
 
 
-@pytest.mark.skipif(not bytes_pay(), reason="this processor does not multiply bytes; products would saturate")
+@pytest.mark.skipif(not bytes_pay(), reason="torch has no products of bytes for this processor")
 def test_a_tower_in_bytes_sees_the_same_words(encoder: BuiltinEncoder, parts_shipped: Parts) -> None:
     held = parts_shipped
     in_bytes = BuiltinEncoder("builtin", held, ByteTower(held.tower, held.ranges), fast=False, at_once=False)
@@ -306,7 +307,7 @@ def test_a_tower_in_bytes_gives_the_shapes_of_the_tower(parts_shipped: Parts, si
         assert own.dtype == torch.float32
 
 
-@pytest.mark.skipif(not bytes_pay(), reason="this processor does not multiply bytes; products would saturate")
+@pytest.mark.skipif(not bytes_pay(), reason="torch has no products of bytes for this processor")
 def test_products_that_are_wrong_are_noticed_before_they_are_used(
     parts_shipped: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

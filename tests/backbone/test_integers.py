@@ -1,0 +1,139 @@
+"""Linear layers in bytes say what those in floats say, of each token alone, or are not used at all."""
+
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import models
+from backbone import integers
+from backbone.integers import ByteLinear, bytes_add_up, bytes_pay, in_bytes, linear_bytes_pay
+from backbone.transformer import Layer
+from rerank.adapters.builtin import load as load_reranker
+from rerank.reranker import Candidate
+from retrieve.dense import PageText
+from retrieve.dense import load as load_tower
+
+SHIPPED = Path(models.__file__).parent
+
+able = pytest.mark.skipif(not bytes_pay(), reason="torch has no products of bytes for this processor")
+LEVELS = 255 if bytes_add_up() else 127
+
+
+@pytest.fixture(autouse=True)
+def _asked_again() -> None:
+    integers._adds_up.cache_clear()
+
+
+def unwanted() -> NoReturn:
+    raise AssertionError("a page with text is read by it")
+
+
+def kinds(network: nn.Module) -> set[type[nn.Module]]:
+    return {type(part) for part in network.modules() if isinstance(part, nn.Linear | ByteLinear)}
+
+
+@able
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_a_layer_in_bytes_gives_what_the_layer_gives(shift: float) -> None:
+    torch.manual_seed(0)
+    layer, states = nn.Linear(96, 40), torch.randn(2, 7, 96) + shift
+    states[0, 0] = 0.0
+    states[0, 1] = 2.5  # one number throughout has no range
+    with torch.inference_mode():
+        wanted, found = layer(states), ByteLinear(layer, LEVELS)(states)
+    assert found.shape == wanted.shape
+    assert (found - wanted).abs().mean() < 0.03 * wanted.abs().mean()
+    assert torch.allclose(found[0, :2], wanted[0, :2], atol=0.03)
+
+
+@able
+def test_a_token_gets_the_same_bits_in_any_company() -> None:
+    torch.manual_seed(0)
+    layer, states = ByteLinear(nn.Linear(64, 48), LEVELS), torch.randn(33, 64)
+    states[5] *= 1000
+    together = layer(states)
+    assert all(torch.equal(layer(states[at : at + 1])[0], together[at]) for at in range(len(states)))
+
+
+@able
+def test_the_transformer_of_a_network_is_put_into_bytes_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    network = nn.ModuleList([Layer(32, 4, 64), nn.Linear(32, 1)]).eval()
+    states, seen = torch.randn(3, 10, 32), torch.ones(3, 1, 1, 10, dtype=torch.bool)
+    with torch.inference_mode():
+        wanted = network[0](states, seen)
+        assert in_bytes(network)
+        found = network[0](states, seen)
+    assert type(network[1]) is nn.Linear
+    assert kinds(network[0]) == {ByteLinear}
+    assert nn.functional.cosine_similarity(found, wanted, dim=-1).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("halves", "quick", "wanted"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_bytes_are_for_processors_without_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, *, halves: bool, quick: bool, wanted: bool
+) -> None:
+    monkeypatch.setattr(integers, "halves_pay", lambda _device: halves)
+    monkeypatch.setattr(integers, "bytes_pay", lambda: quick)
+    assert linear_bytes_pay() is wanted
+
+
+@able
+def test_sums_that_are_cut_off_are_noticed_before_they_are_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    right, layer = integers._product, Layer(32, 4, 64)
+    monkeypatch.setattr(integers, "_product", lambda *given: right(*given).clamp(-(2**15), 2**15 - 1))
+    assert not in_bytes(layer)
+    assert kinds(layer) == {nn.Linear}
+    assert "wrong on this machine" in caplog.text
+
+
+def test_a_torch_without_products_of_bytes_stays_with_floats(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: object) -> None:
+        raise RuntimeError("unknown operator")
+
+    monkeypatch.setattr(integers, "_packed", missing)
+    assert not in_bytes(Layer(32, 4, 64))
+    assert "unknown operator" in caplog.text
+
+
+PAGES = [
+    "The operating margin rose to twelve percent while cash flow fell.",
+    "Fever and pain of the joints are the commonest side effects.",
+    "The museum is closed on Mondays; wheelchairs can be borrowed at the desk.",
+]
+
+
+@able
+def test_the_models_that_ship_say_the_same_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = "Which side effects does the drug have?"
+
+    monkeypatch.setattr(integers, "halves_pay", lambda _device: False)
+
+    def said() -> tuple[NDArray[np.float32], list[float]]:
+        tower, reranker = load_tower(SHIPPED / "text"), load_reranker()
+        rows = [own.rows for own in tower.passages([PageText("", text) for text in PAGES])]
+        shown = [
+            Candidate(str(at), text=partial(str.__mul__, text, 3), image=unwanted, features=unwanted)
+            for at, text in enumerate(PAGES)
+        ]
+        return np.concatenate([*rows, tower.queries([question])[0].rows]), reranker.scores(question, shown)
+
+    rounded, logits = said()
+    monkeypatch.setattr(integers, "bytes_pay", lambda: False)
+    exact, plain = said()
+    assert not np.array_equal(rounded, exact)
+    assert (rounded * exact).sum(1).min() > 0.98
+    assert np.abs(np.subtract(logits, plain)).max() < 0.2 * np.ptp(plain)
+    assert np.argmax(logits) == np.argmax(plain) == 1
