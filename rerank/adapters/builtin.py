@@ -25,8 +25,8 @@ from rerank.reranker import LEGIBLE, Candidate, PageFeatures
 
 Featurise = Callable[[Image.Image], PageFeatures]
 
-BATCH = 5
-"""Pages read together by one thread; several batches go side by side."""
+BATCH = 2
+"""Pages read together by one thread, whose caches hold no more; several batches go side by side."""
 
 
 class BuiltinReranker:
