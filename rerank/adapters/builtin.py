@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 import models
-from backbone.integers import in_bytes, linear_bytes_pay
 from backbone.threads import Crew
 from backbone.transformer import quick
 from domain import words
@@ -138,8 +137,6 @@ def load(
     shipped = Path(models.__file__).parent
     reader = read_reader(encoder or shipped / "encoder", tower or shipped / "text")
     network, digest = load_network(Path(folder) if folder else shipped / "reranker", reader.pieces.table)
-    if linear_bytes_pay():
-        in_bytes(network)
     return BuiltinReranker(network, f"{digest}-{reader.digest}", reader, featurise=featurise)
 
 
