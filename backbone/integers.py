@@ -66,7 +66,7 @@ class ByteLinear(nn.Module):
         return found.view(*states.shape[:-1], self.out_features)
 
 
-def in_bytes(network: nn.Module) -> bool:
+def linear_in_bytes(network: nn.Module) -> bool:
     """Compute the linear parts of a network's transformer layers in bytes; its weights cannot be trained afterwards.
 
     Args:

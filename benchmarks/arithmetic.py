@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import models
-from backbone.integers import bytes_pay, in_bytes
+from backbone.integers import bytes_pay, linear_in_bytes
 from backbone.transformer import halves_pay
 from evaluation import provenance
 from rerank.adapters.builtin import read_reader
@@ -132,11 +131,8 @@ def _meaning(texts: list[str]) -> tuple[Ways, int]:
     cutter = load(SHIPPED / "text")
     chunks = [cutter.chunks(PageText("", text)) for text in texts]
 
-    def read(
-        network: Callable[..., torch.Tensor], context: Callable[[], AbstractContextManager[object]]
-    ) -> Rows:
-        with context():
-            return np.concatenate([network(*batch_of(own)).float().numpy() for own in chunks])
+    def read(network: torch.nn.Module) -> Rows:
+        return np.concatenate([network(*batch_of(own)).float().numpy() for own in chunks])
 
     return _networks(lambda: load_tower(SHIPPED / "text")[0], read), sum(map(len, chunks))
 
@@ -146,22 +142,18 @@ def _pairs(texts: list[str]) -> Ways:
     asked = reader.question(QUESTION, most=24)
     pairs = [beside([asked], [reader.written(text, about=())], dim=reader.speller.dim) for text in texts]
 
-    def read(
-        network: Callable[..., torch.Tensor], context: Callable[[], AbstractContextManager[object]]
-    ) -> Rows:
-        with context():
-            return np.array([network(pair).tolist() for pair in pairs], np.float32)
+    def read(network: torch.nn.Module) -> Rows:
+        return np.array([network(pair).tolist() for pair in pairs], np.float32)
 
     return _networks(lambda: load_reranker(SHIPPED / "reranker", reader.pieces.table)[0], read)
 
 
-def _networks(make: Callable[[], torch.nn.Module], read: Callable[..., Rows]) -> Ways:
-    halves = partial(torch.autocast, "cpu", torch.bfloat16)
-    ways = {PLAIN: partial(read, make(), nullcontext)}
+def _networks(make: Callable[[], torch.nn.Module], read: Callable[[torch.nn.Module], Rows]) -> Ways:
+    ways = {PLAIN: partial(read, make())}
     if halves_pay("cpu"):
-        ways["bfloat16"] = partial(read, make(), halves)
-    if bytes_pay() and in_bytes(network := make()):
-        ways["bytes"] = partial(read, network, nullcontext)
+        ways["bfloat16"] = torch.autocast("cpu", torch.bfloat16)(partial(read, make()))
+    if bytes_pay() and linear_in_bytes(network := make()):
+        ways["bytes"] = partial(read, network)
     return ways
 
 

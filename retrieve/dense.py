@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from backbone.integers import in_bytes, linear_bytes_pay
+from backbone.integers import linear_bytes_pay, linear_in_bytes
 from backbone.threads import Crew
 from backbone.transformer import quick
 from domain.errors import ModelError
@@ -129,7 +129,7 @@ def load(directory: Path, *, device: str = "cpu") -> TextTower:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if device == "cpu" and linear_bytes_pay():
-        in_bytes(network)
+        linear_in_bytes(network)
     return TextTower(network.to(device), tokenizer, digest)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from backbone.integers import bytes_add_up
+from backbone.integers import WEIGHT, bytes_add_up
 from domain.errors import ModelError
 from retrieve.builtin.network import PageTower, Strokes
 
@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 GRAY = 128
 """The byte that stands for the middle gray, which is 0 to the tower."""
-WHOLE, HALF = 127, 63
-"""The largest code of a weight; the smaller one where sums of two products are cut off at 16 bits."""
 TOLERANCE = 0.2
 """The mean difference of features from those in floats, by their mean; rounding makes it .05, a wrong kernel 1."""
 STEM_STRIDE = (4, 2)
@@ -128,7 +126,10 @@ def _step(layer: Strokes, scale_in: float, scale_out: float) -> _Step:
     first = weight.shape[1] == 1
     if first:
         weight, stride, padding = _as_channels(weight), [1, 1], [0, 0]
-    scales = weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / (WHOLE if bytes_add_up() else HALF)
+    most = (
+        WEIGHT if bytes_add_up() else WEIGHT // 2
+    )  # 2 x 255 x 63 is below the 16 bits at which sums are cut off
+    scales = weight.abs().amax((1, 2, 3)).clamp(min=1e-8) / most
     codes = (weight / scales[:, None, None, None]).round()
     # a picture's bytes count from white, the tower from the middle gray; `read` pads with it
     shift = GRAY * scale_in * scales * codes.sum((1, 2, 3)) if first else 0

@@ -1,5 +1,6 @@
 """Linear layers in bytes say what those in floats say, of each token alone, or are not used at all."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 
 import models
 from backbone import integers
-from backbone.integers import ByteLinear, bytes_add_up, bytes_pay, in_bytes, linear_bytes_pay
+from backbone.integers import ByteLinear, bytes_add_up, bytes_pay, linear_bytes_pay, linear_in_bytes
 from backbone.transformer import Layer
 from retrieve.dense import PageText, load
 
@@ -19,7 +20,9 @@ LEVELS = 255 if bytes_add_up() else 127
 
 
 @pytest.fixture(autouse=True)
-def _asked_again() -> None:
+def _asked_again() -> Iterator[None]:
+    integers._adds_up.cache_clear()
+    yield
     integers._adds_up.cache_clear()
 
 
@@ -57,7 +60,7 @@ def test_the_transformer_of_a_network_is_put_into_bytes_and_nothing_else() -> No
     states, seen = torch.randn(3, 10, 32), torch.ones(3, 1, 1, 10, dtype=torch.bool)
     with torch.inference_mode():
         wanted = network[0](states, seen)
-        assert in_bytes(network)
+        assert linear_in_bytes(network)
         found = network[0](states, seen)
     assert type(network[1]) is nn.Linear
     assert kinds(network[0]) == {ByteLinear}
@@ -81,7 +84,7 @@ def test_sums_that_are_cut_off_are_noticed_before_they_are_used(
 ) -> None:
     right, layer = integers._product, Layer(32, 4, 64)
     monkeypatch.setattr(integers, "_product", lambda *given: right(*given).clamp(-(2**15), 2**15 - 1))
-    assert not in_bytes(layer)
+    assert not linear_in_bytes(layer)
     assert kinds(layer) == {nn.Linear}
     assert "wrong on this machine" in caplog.text
 
@@ -93,7 +96,7 @@ def test_a_torch_without_products_of_bytes_stays_with_floats(
         raise RuntimeError("unknown operator")
 
     monkeypatch.setattr(integers, "_packed", missing)
-    assert not in_bytes(Layer(32, 4, 64))
+    assert not linear_in_bytes(Layer(32, 4, 64))
     assert "unknown operator" in caplog.text
 
 
